@@ -1,0 +1,107 @@
+# Everything runs from the repository root, inside .venv, which the first target makes.
+#   make train            train on the embedded data set (book/03_train.ipynb, executed)
+#   make book             the book, its chapters executed: _build/html/index.html
+#   make test             all checks; make test-notebooks, only those of the chapters
+#   make lab              the chapters in JupyterLab;  make bench, the benchmarks;  make clean
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+VENV := .venv/.installed
+
+# glibc hands big blocks back to the system, and page faults then dominate element-wise work.
+export MALLOC_MMAP_THRESHOLD_ := 1073741824
+export MALLOC_TRIM_THRESHOLD_ := 1073741824
+export MALLOC_TOP_PAD_ := 67108864
+export PYDEVD_DISABLE_FILE_VALIDATION := 1
+
+CHAPTERS := $(sort $(patsubst book/%.py,%,$(wildcard book/*.py)))
+NOTEBOOKS := $(CHAPTERS:%=book/%.ipynb)
+SMALL := $(CHAPTERS:%=build/notebooks/%.ipynb)
+FULL := $(CHAPTERS:%=build/chapters/%.ipynb)
+# What a chapter's results depend on besides the chapter: a change here executes the chapters anew.
+PACKAGE := $(shell find igc -type f -not -name '*.pyc') requirements.lock
+PAGES := _config.yml _toc.yml $(shell find book -type f -not -name '*.py' -not -name '*.ipynb' \
+	-not -path '*/.*')
+
+.PHONY: help .venv notebooks train lab bench book book-small test test-unit test-notebooks lint clean
+help:
+	@sed -n '2,5s/^#  //p' Makefile
+
+.venv: $(VENV)
+$(VENV): requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps -e .
+	touch $@
+
+# ---- chapters: book/*.py is the source, book/*.ipynb is made from it
+notebooks: $(NOTEBOOKS)
+book/%.ipynb: book/%.py | $(VENV)
+	$(BIN)/python tests/book/pairs.py $<
+
+train: book/03_train.ipynb | $(VENV)
+	mkdir -p runs/03_train
+	$(BIN)/papermill --no-progress-bar --stdout-file - --stderr-file - $< runs/03_train/03_train.ipynb
+
+lab: $(NOTEBOOKS) | $(VENV)
+	$(BIN)/jupyter lab book/
+
+bench: | $(VENV)
+	$(BIN)/python -m benchmarks
+
+# ---- the book: chapters executed by papermill with their own parameters, then Jupyter Book
+build/chapters/%.ipynb: book/%.ipynb $(PACKAGE) | $(VENV)
+	mkdir -p $(@D)
+	$(BIN)/papermill $< $@
+
+# build_book(executed notebooks, folder of the sources, folder of the output)
+define build_book
+	rm -rf $(2) $(3)/_build
+	mkdir -p $(2)
+	cp --parents $(PAGES) $(2)
+	cp $(1) $(2)/book/
+	cp "$$($(BIN)/python -c 'import plotly; print(plotly.__path__[0])')/package_data/plotly.min.js" \
+		$(2)/book/_assets/
+	$(BIN)/jupyter-book build -W -n --keep-going --path-output $(3) $(2)
+	BOOK_HTML=$(3)/_build/html $(BIN)/python -m pytest -q tests/book/test_built_book.py
+endef
+
+book: $(FULL) $(PAGES) | $(VENV)
+	$(call build_book,$(FULL),build/book_src,.)
+
+book-small: $(SMALL) $(PAGES) | $(VENV)
+	$(call build_book,$(SMALL),build/small_src,build/small)
+
+# ---- checks
+lint: | $(VENV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+test-unit: | $(VENV)
+	$(BIN)/python -m pytest -q tests
+
+# In this order: the pair check must see the notebooks before a rule makes them again.
+test: | $(VENV)
+	$(MAKE) lint
+	$(MAKE) test-unit
+	$(MAKE) test-notebooks
+	$(MAKE) book-small
+
+# Each chapter at small size, in order, since 04 and 05 take the run of 03; then the executed copies run
+# again, and the cells tagged nbval-check-output must print what they printed; then the bands of the metrics.
+test-notebooks: $(SMALL) | $(VENV)
+	$(BIN)/python -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=300 \
+		--nbval-sanitize-with tests/book/nbval_sanitize.cfg $(SMALL)
+	CHAPTERS_RAN=1 $(BIN)/python -m pytest -q tests/book/test_metrics.py
+
+build/notebooks/%.ipynb: book/%.ipynb tests/book/small/%.yaml $(PACKAGE) | $(VENV)
+	mkdir -p $(@D)
+	$(BIN)/papermill --no-progress-bar -f tests/book/small/$*.yaml $< $@
+build/notebooks/04_segmentation.ipynb build/notebooks/05_face_analysis.ipynb: build/notebooks/03_train.ipynb
+
+clean:
+	rm -rf build _build

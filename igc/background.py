@@ -1,0 +1,58 @@
+"""What is behind the face, guessed from the border of the picture alone (ours).
+
+The paper does not say how it treats the background. A learned background network can draw the face too, and
+then no part has a reason to live. So ours may only see the outermost pixels: it stretches a membrane over
+the picture that is fixed at the border (Laplace's equation), which follows plain, graded and blurred
+backgrounds and cannot draw anything in the middle.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+import scipy.sparse as sparse
+import torch
+from scipy.sparse.linalg import splu
+from torch import Tensor, nn
+
+
+class Background(nn.Module):
+    """Images (B, 3, S, S) to backgrounds (B, 3, S, S): harmonic inside, equal to the blurred border.
+
+    A fixed linear map of the border's pixels; it has no weights and passes no gradient to the image.
+    """
+
+    def __init__(self, size: int, band: int = 2):
+        super().__init__()
+        self.band = band
+        self.register_buffer("fill", membrane(size), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        size = images.shape[-1]
+        smoothed = torch.nn.functional.avg_pool2d(
+            images.detach(), 2 * self.band + 1, stride=1, padding=self.band, count_include_pad=False
+        )
+        ring = smoothed.flatten(2)[..., _ring(size)]
+        return (ring @ self.fill).unflatten(-1, (size, size))
+
+
+@lru_cache(maxsize=4)
+def membrane(size: int) -> Tensor:
+    """(R, S*S): the harmonic extension of a square's R = 4 S - 4 border pixels to all of its pixels."""
+    count = size * size
+    path = sparse.diags([np.ones(size - 1), np.ones(size - 1)], [-1, 1])
+    neighbours = sparse.kronsum(path, path).tocsr()
+    ring = _ring(size).numpy()
+    inside = np.setdiff1d(np.arange(count), ring)
+    system = sparse.diags(np.full(len(inside), 4.0)) - neighbours[inside][:, inside]
+    fill = np.zeros((count, len(ring)), dtype=np.float64)
+    fill[ring, np.arange(len(ring))] = 1
+    fill[inside] = splu(system.tocsc()).solve(neighbours[inside][:, ring].toarray().astype(np.float64))
+    return torch.from_numpy(fill.T.astype(np.float32)).contiguous()
+
+
+def _ring(size: int) -> Tensor:
+    """Flat indices of a square's border pixels."""
+    index = torch.arange(size * size).reshape(size, size)
+    border = torch.ones(size, size, dtype=torch.bool)
+    border[1:-1, 1:-1] = False
+    return index[border]

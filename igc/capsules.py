@@ -1,0 +1,83 @@
+"""Graphics capsules: how one embedding becomes M parts, and how M parts become one object.
+
+A graphics capsule (paper, section 3) holds the depth, the albedo and the pose of one part. The Graphics
+Decomposition Module deals the channels of the global embeddings out to the parts, each channel to exactly
+one of them (one-hot attention), and deals shape and albedo out the same way, so that a part is the same
+thing in both. Assembly lets the nearest part win each canonical pixel.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+class Assembly(NamedTuple):
+    """The object capsule: what the parts look like together, in the canonical frame."""
+
+    depth: Tensor
+    """(B, S, S)"""
+    albedo: Tensor
+    """(B, 3, S, S)"""
+    visibility: Tensor
+    """(B, M+1, S, S): one-hot over the parts and, last, the background."""
+    soft: Tensor
+    """(B, M+1, S, S): the softmax that carries the gradient of `visibility`."""
+
+
+class Decomposition(nn.Module):
+    """The Graphics Decomposition Module: deals C channels out to M parts (paper, section 3; METHOD)."""
+
+    def __init__(self, channels: int, parts: int, shared: bool = True):
+        super().__init__()
+        self.shared = shared
+        start = torch.nn.functional.one_hot(torch.arange(channels) % parts, parts).float()
+        self.logits = nn.Parameter(2 * start + 0.1 * torch.randn(channels, parts))
+
+    def attention(self) -> Tensor:
+        """(M, C) one-hot over the parts for every channel; its gradient is that of the softmax."""
+        if not self.shared:
+            return torch.ones_like(self.logits.T)
+        return straight_through(self.logits.softmax(dim=1), dim=1).T
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        """(B, C) to (B, M, C): each part keeps its own channels, the others are zero."""
+        return embedding[:, None] * self.attention()
+
+
+def one_hot_max(values: Tensor, dim: int) -> Tensor:
+    """One-hot at the largest entry along `dim`, the first of equals (far faster than argmax on a CPU)."""
+    largest = values == values.amax(dim, keepdim=True)
+    return (largest & (largest.cumsum(dim) == 1)).to(values.dtype)
+
+
+def straight_through(soft: Tensor, dim: int) -> Tensor:
+    """One-hot at the largest entry along `dim`, with the gradient of `soft` (Bengio et al. 2013)."""
+    return one_hot_max(soft.detach(), dim) + (soft - soft.detach())
+
+
+def assemble(depth: Tensor, albedo: Tensor, backdrop: float, sharpness: float) -> Assembly:
+    """Puts part maps together by depth: the nearest part wins (paper; METHOD).
+
+    `depth` (B, M, S, S) and `albedo` (B, M, 3, S, S) of the parts; where no part is nearer than `backdrop`
+    the background is seen. `sharpness` is k in softmax(-k depth). The depth of the object is the softmax's
+    mean over the parts alone, so that the surface goes on behind the silhouette; its albedo is the
+    winner's.
+    """
+    behind = torch.full_like(depth[:, :1], backdrop)
+    soft = (-sharpness * torch.cat((depth, behind), dim=1)).softmax(dim=1)
+    visibility = straight_through(soft, dim=1)
+    nearness = (-sharpness * depth).softmax(dim=1)
+    winner = straight_through(nearness, dim=1)
+    return Assembly((nearness * depth).sum(dim=1), (winner[:, :, None] * albedo).sum(dim=1), visibility, soft)
+
+
+def initial_depth(parts: int, size: int) -> Tensor:
+    """(M, size, size) starting depths, in units of the depth range around 1: rounded bowls that open to
+    the back, one above the other, so that every part sees something from the first step (ours)."""
+    axis = (torch.arange(size) + 0.5) / size * 2 - 1
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    centre = torch.linspace(-0.55, 0.55, parts) if parts > 1 else torch.zeros(1)
+    away = (y[None] - centre[:, None, None]) ** 2
+    slope = 1.1 if parts > 1 else 0.9
+    return -0.25 + 0.9 * x[None] ** 2 + slope * away + 0.25 * centre[:, None, None] ** 2

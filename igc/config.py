@@ -1,0 +1,132 @@
+"""The settings of a model and of a training run: two frozen, typed dataclasses, and their checks.
+
+Every field has a default that is meant to be used. A name that is not a field, a value of the wrong type
+and a value without sense raise `UserError` with one sentence. Both are stored beside every checkpoint.
+"""
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from igc.errors import UserError
+
+
+class Config:
+    """What both configurations can do: check themselves, and be read from and written to JSON."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = _typed(field, getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
+            _check_range(field, value)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Builds a configuration; a name that is not a field raises UserError."""
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name in values:
+            if name not in known:
+                raise UserError(f"unknown setting {name!r}: {cls.__name__} has {', '.join(known)}.")
+        return cls(**values)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Reads a JSON file that `save` wrote."""
+        try:
+            values = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} cannot be read as a configuration ({error}): name another.") from error
+        if not isinstance(values, dict):
+            raise UserError(f"{path} is not a configuration: it should hold one JSON object.")
+        return cls.from_dict(values)
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    def save(self, path: str | Path) -> None:
+        Path(path).write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+
+
+def setting(default, low=None, high=None, choices=None, about=""):
+    return dataclasses.field(
+        default=default, metadata={"low": low, "high": high, "choices": choices, "about": about}
+    )
+
+
+def _typed(field: dataclasses.Field, value: Any) -> Any:
+    """`value` if it has the field's type; whole numbers pass as floats."""
+    expected = type(field.default)
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not expected:
+        kind = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}[expected]
+        raise UserError(f"setting {field.name!r} must be {kind}, not {value!r}.")
+    return value
+
+
+def _check_range(field: dataclasses.Field, value: Any) -> None:
+    low, high, choices = (field.metadata.get(key) for key in ("low", "high", "choices"))
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"setting {field.name!r} must be finite, not {value}.")
+    if choices is not None and value not in choices:
+        raise UserError(f"setting {field.name!r} must be one of {', '.join(choices)}, not {value!r}.")
+    if (low is not None and value < low) or (high is not None and value > high):
+        limits = f"between {low} and {high}" if high is not None else f"at least {low}"
+        raise UserError(f"setting {field.name!r} must be {limits}, not {value!r}.")
+
+
+@dataclass(frozen=True)
+class ModelConfig(Config):
+    """What defines an IGCNet. Lengths are in units of the distance from the camera to the face."""
+
+    size: int = setting(64, 32, 512, about="width and height of images in pixels, a multiple of 16")
+    parts: int = setting(6, 1, 32, about="number of part capsules, M (the paper: 6)")
+    channels: int = setting(96, 8, 4096, about="length of the shape and of the albedo embedding, C")
+    width: int = setting(32, 4, 512, about="channels of the narrowest encoder and decoder layer")
+    fov: float = setting(10.0, 1.0, 120.0, about="field of view of the camera in degrees (Unsup3D: 10)")
+    depth_range: float = setting(0.1, 0.01, 0.5, about="depth lies within 1 +- this (Unsup3D: 0.1)")
+    backdrop: float = setting(0.045, 0.0, 0.5, about="how far behind 1 a part stops being visible")
+    rotation_range: float = setting(
+        60.0, 1.0, 180.0, about="largest angle of a pose in degrees (Unsup3D: 60)"
+    )
+    translation_range: float = setting(0.1, 0.0, 0.5, about="largest shift of a pose (Unsup3D: 0.1)")
+    sharpness: float = setting(600.0, 1.0, 1e5, about="k of the assembly softmax(-k depth) (family: 1e3)")
+    shared_attention: bool = setting(True, about="one-hot channel attention, shared by shape and albedo")
+    pose_votes: bool = setting(True, about="every part votes for the pose and the light")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.size % 16:
+            raise UserError(
+                f"setting 'size' must be a multiple of 16, not {self.size}: try {self.size // 16 * 16}."
+            )
+        if self.channels < self.parts:
+            raise UserError(f"setting 'channels' ({self.channels}) must be at least 'parts' ({self.parts}).")
+
+
+@dataclass(frozen=True)
+class TrainConfig(Config):
+    """How an IGCNet is trained. The weights of the losses are ours; METHOD of the book says which term is the paper's."""
+
+    epochs: int = setting(6, 1, 100000, about="passes over the images")
+    batch_size: int = setting(32, 2, 65536, about="images a step")
+    learning_rate: float = setting(1e-3, 1e-7, 1.0, about="of Adam")
+    seed: int = setting(0, 0, 2**31 - 1, about="of weights and order")
+    device: str = setting("auto", choices=("auto", "cpu", "cuda"), about="auto takes a GPU if there is one")
+    warmup: int = setting(100, 0, 10**6, about="steps over which the learning rate rises")
+    common_shape: float = setting(0.25, 0.0, 1.0, about="share of the run in which all faces share one shape")
+    mirror: float = setting(0.5, 0.0, 10.0, about="weight of the mirrored reconstruction")
+    confidence: bool = setting(True, about="weigh residuals by a predicted scale (Unsup3D)")
+    gradient: float = setting(0.5, 0.0, 10.0, about="weight of image gradients in the photometric term")
+    silhouette: float = setting(0.4, 0.0, 10.0, about="weight of the cue for what is not background")
+    contrast: float = setting(0.1, 0.0, 10.0, about="weight of the contrastive consistency of parts")
+    balance: float = setting(0.1, 0.0, 10.0, about="weight that keeps every part alive")
+    centre_pose: float = setting(0.5, 0.0, 100.0, about="weight that pulls a batch's mean pose to zero")
+    translation: float = setting(5.0, 0.0, 1000.0, about="weight that keeps translations small")
+    centre_depth: float = setting(20.0, 0.0, 1000.0, about="weight that holds the face's mean depth at 1")
+    smooth: float = setting(1.0, 0.0, 1000.0, about="weight on the bending of the depth maps")
+    detail: float = setting(0.1, 0.0, 10.0, about="price of fine detail in a part's albedo")
+    compact: float = setting(0.05, 0.0, 10.0, about="weight that keeps a part in one place")

@@ -1,0 +1,115 @@
+"""The terms of the objective, one small function each, named after what it asks for.
+
+Analysis by synthesis: the rendered face must look like the photograph (`reconstruct`), also when the
+canonical face is mirrored. The other terms say what a part is, and fix what a photograph leaves open.
+All are means over the batch and return scalars.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def reconstruct(image: Tensor, target: Tensor, scale: Tensor, gradient: float) -> Tensor:
+    """The rendering looks like the photograph: Laplacian likelihood (Unsup3D), on colours at three
+    resolutions and on their differences between neighbours (ours, in place of VGG features).
+
+    `image`, `target` (B, 3, S, S); `scale` (B, 1, S, S) > 0, the expected residual.
+    """
+    residual = (image - target).abs().mean(dim=1, keepdim=True)
+    total = (math.sqrt(2) * residual / scale + scale.log()).mean()
+    for level in (0, 1, 2):
+        if level:
+            image, target = F.avg_pool2d(image, 2), F.avg_pool2d(target, 2)
+            total = total + (image - target).abs().mean()
+        for dim in (-1, -2):
+            total = total + gradient * (image.diff(dim=dim) - target.diff(dim=dim)).abs().mean()
+    return total
+
+
+def cover_foreground(alpha: Tensor, target: Tensor, background: Tensor) -> Tensor:
+    """The face covers what differs from the background and leaves the rest (ours).
+
+    `alpha` (B, 1, S, S) coverage; `target`, `background` (B, 3, S, S).
+    """
+    difference = (target - background).square().sum(dim=1, keepdim=True).sqrt()
+    foreground = 1 - (-(F.avg_pool2d(difference, 3, 1, 1) / 0.1).square()).exp()
+    return (alpha - foreground).abs().mean()
+
+
+def keep_alive(soft: Tensor) -> Tensor:
+    """Every part owns at least half of an equal share of the face, on average over the batch (ours).
+
+    `soft` (B, M+1, S, S).
+    """
+    area = soft[:, :-1].mean(dim=(0, 2, 3))
+    share = area / area.sum().clamp(min=1e-6)
+    fair = 0.5 / soft.shape[1]
+    return (F.relu(fair - share) / fair).square().sum() - 0.05 * (share + 1e-6).log().clamp(
+        max=math.log(fair)
+    ).mean()
+
+
+def consistent_parts(features: Tensor, masks: Tensor, temperature: float = 0.1) -> Tensor:
+    """A part looks like the same part of other faces and unlike the other parts (the paper's contrastive
+    loss; its exact form is ours): features pooled under each part's mask are classified by their nearness
+    to the batch's mean feature of every part.
+
+    `features` (B, F, s, s); `masks` (B, M, S, S), how much of each pixel each part covers.
+    """
+    if masks.shape[1] < 2:
+        return masks.new_zeros(())
+    masks = F.adaptive_avg_pool2d(masks, features.shape[-1]).flatten(2)
+    weight = masks.sum(dim=2)
+    pooled = (masks @ features.flatten(2).transpose(1, 2)) / weight[..., None].clamp(min=1e-3)
+    pooled = F.normalize(pooled - pooled.mean(dim=(0, 1)), dim=-1)
+    prototype = F.normalize((pooled * weight[..., None].clamp(max=1)).mean(dim=0), dim=-1)
+    logits = pooled @ prototype.T / temperature
+    truth = torch.arange(masks.shape[1], device=masks.device).expand(masks.shape[0], -1)
+    losses = F.cross_entropy(logits.flatten(0, 1), truth.flatten(), reduction="none")
+    present = weight.detach().clamp(max=1).flatten()
+    return (losses * present).sum() / present.sum().clamp(min=1)
+
+
+def compact_parts(soft: Tensor) -> Tensor:
+    """A part lies in one place: mean squared distance to its centroid (the 'concentration' of SCOPS), in
+    units of the half image. `soft` (B, M+1, S, S)."""
+    mask = F.avg_pool2d(soft[:, :-1], 4)
+    axis = torch.linspace(-1, 1, mask.shape[-1], device=soft.device)
+    area = mask.sum(dim=(2, 3)).clamp(min=1e-3)
+    spread = 0.0
+    for place in (axis[None, :], axis[:, None]):
+        mean = (mask * place).sum(dim=(2, 3)) / area
+        spread = spread + (mask * (place - mean[..., None, None]).square()).sum(dim=(2, 3)) / area
+    return spread.mean()
+
+
+def smooth_depth(depth: Tensor, fov: float) -> Tensor:
+    """Part surfaces bend little: mean squared second difference of depth (B, M, S, S), in pixel units."""
+    pixel = 2 * math.tan(0.5 * fov) / depth.shape[-1]
+    scaled = depth / pixel
+    return sum(scaled.diff(n=2, dim=dim).square().mean() for dim in (-1, -2))
+
+
+def plain_albedo(detail: Tensor) -> Tensor:
+    """Fine detail in a part's albedo has its price: mean absolute value of the detail logits."""
+    return detail.abs().mean()
+
+
+def centred_pose(pose: Tensor) -> Tensor:
+    """Photographs are taken from all sides evenly: the batch's mean angles (B, 6) are zero (ours)."""
+    return pose[:, :3].mean(dim=0).square().sum()
+
+
+def small_translation(pose: Tensor) -> Tensor:
+    """The face is in the middle: squared translation."""
+    return pose[:, 3:].square().sum(dim=1).mean()
+
+
+def centred_depth(depth: Tensor, visibility: Tensor) -> Tensor:
+    """The face lies about the point that it turns about: squared mean of depth - 1 over its pixels."""
+    face = 1 - visibility[:, -1].detach()
+    mean = ((depth - 1) * face).sum(dim=(1, 2)) / face.sum(dim=(1, 2)).clamp(min=1)
+    return mean.square().mean()

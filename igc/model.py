@@ -1,0 +1,263 @@
+"""IGCNet, the Inverse Graphics Capsule Network, as a row of small steps:
+
+encode -> decompose -> decode -> assemble -> shade -> pose -> render.
+
+Everything up to `shade` lives in the canonical frame, the face seen from the front; `pose` moves it to
+where the photograph was taken from.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from igc import geometry, shading
+from igc.background import Background
+from igc.capsules import Assembly, Decomposition, assemble, initial_depth
+from igc.config import ModelConfig
+from igc.errors import UserError
+from igc.networks import Encoder, PartDecoder, upsample
+from igc.raster import interpolate, rasterize
+
+FORMAT = 1
+"""Version of the checkpoint's layout; a checkpoint of another version is refused."""
+
+SHIPPED = Path(__file__).parent / "checkpoints"
+
+
+class Parts(NamedTuple):
+    """The part capsules, in the canonical frame. M parts, S pixels."""
+
+    depth: Tensor
+    """(B, M, S, S)"""
+    albedo: Tensor
+    """(B, M, 3, S, S) in [0, 1]"""
+    pose: Tensor
+    """(B, M, 6): every part's vote for the pose"""
+    visibility: Tensor
+    """(B, M+1, S, S) one-hot over the parts and, last, the background"""
+    shape_code: Tensor
+    """(B, M, C): the part's share of the shape embedding"""
+    albedo_code: Tensor
+    """(B, M, C): the part's share of the albedo embedding"""
+
+
+class View(NamedTuple):
+    """A rendering, in the frame of the image."""
+
+    image: Tensor
+    """(B, 3, S, S) in [0, 1]"""
+    depth: Tensor
+    """(B, S, S), 0 where the face is not"""
+    normal: Tensor
+    """(B, 3, S, S), 0 where the face is not"""
+    parts: Tensor
+    """(B, M, S, S): how much of each pixel each part covers"""
+    alpha: Tensor
+    """(B, 1, S, S): how much of each pixel the face covers"""
+
+
+class Output(NamedTuple):
+    """What IGCNet tells about images (B, 3, S, S). Canonical unless the name starts with `view`."""
+
+    parts: Parts
+    depth: Tensor
+    albedo: Tensor
+    normal: Tensor
+    light: Tensor
+    """(B, 5): ambient, diffuse, unit direction from the surface to the light"""
+    pose: Tensor
+    """(B, 6): pitch, yaw, roll in radians, translation"""
+    confidence: Tensor
+    """(B, 2, S, S): scale of the residual, straight and mirrored"""
+    image: Tensor
+    view_depth: Tensor
+    view_normal: Tensor
+    view_parts: Tensor
+    view_alpha: Tensor
+    background: Tensor
+    """(B, 3, S, S): what is taken to be behind the face"""
+    soft_visibility: Tensor
+    """(B, M+1, S, S): the softmax behind `parts.visibility`"""
+    features: Tensor
+    """(B, F, S/4, S/4): the encoder's local features, which the contrastive term compares"""
+
+
+class IGCNet(nn.Module):
+    """The network. `config` fixes its size; see `Output` for what `model(images)` returns."""
+
+    def __init__(self, config: ModelConfig | None = None):
+        super().__init__()
+        self.config = config = config or ModelConfig()
+        features, hidden = 8 * config.width, 8 * config.width
+        self.encoder = Encoder(config.size, config.width, features)
+        self.to_shape = nn.Linear(features, config.channels)
+        self.to_albedo = nn.Linear(features, config.channels)
+        self.to_view = nn.Linear(features, config.channels)
+        self.decomposition = Decomposition(config.channels, config.parts, config.shared_attention)
+        coarse, fine = config.size // 4, config.size // 2
+        self.depth_decoder = PartDecoder(config.channels, hidden, initial_depth(config.parts, coarse))
+        blank = torch.zeros(config.parts, 3, config.size // 8, config.size // 8)
+        self.albedo_decoder = PartDecoder(config.channels, hidden, blank)
+        self.detail_decoder = PartDecoder(config.channels, hidden, torch.zeros(config.parts, 3, fine, fine))
+        self.vote = nn.Linear(config.channels, 6 + 4, bias=False)
+        nn.init.normal_(self.vote.weight, std=0.02)
+        self.to_confidence = nn.Conv2d(2 * config.width, 2, 3, padding=1)
+        self.background = Background(config.size)
+        self.fov = math.radians(config.fov)
+        self.individuality = 1.0
+        """How far the shape of a face may depart from the mean face; training raises it from 0 to 1."""
+
+    def forward(self, images: Tensor) -> Output:
+        """Explains `images` (B, 3, S, S) in [0, 1]; raises ValueError for another shape."""
+        size = self.config.size
+        if images.dim() != 4 or images.shape[1:] != (3, size, size):
+            raise ValueError(f"images must have shape (B, 3, {size}, {size}), not {tuple(images.shape)}")
+        features, shape, albedo, view = self.encode(images)
+        shape_code, albedo_code, view_code = map(self.decomposition, (shape, albedo, view))
+        part_depth, part_albedo = self.decode(shape_code, albedo_code)
+        pose_votes, pose, light = self.votes(view_code)
+        whole = self.assemble(part_depth, part_albedo)
+        normal = geometry.depth_to_normals(whole.depth, self.fov)
+        background = self.background(images)
+        seen = self.render(whole, normal, light, pose, background)
+        confidence = F.softplus(upsample(self.to_confidence(features.detach()), size)) + 0.05
+        return Output(
+            Parts(part_depth, part_albedo, pose_votes, whole.visibility, shape_code, albedo_code),
+            whole.depth, whole.albedo, normal, light, pose, confidence,
+            seen.image, seen.depth, seen.normal, seen.parts, seen.alpha,
+            background, whole.soft, features,
+        )  # fmt: skip
+
+    def encode(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Images to local features (B, F, S/4, S/4) and the shape, albedo and view embeddings (B, C)."""
+        features, vector = self.encoder(images)
+        return features, self.to_shape(vector), self.to_albedo(vector), self.to_view(vector)
+
+    def decode(self, shape_code: Tensor, albedo_code: Tensor) -> tuple[Tensor, Tensor]:
+        """Capsule codes (B, M, C) to part depths (B, M, S, S) and albedos (B, M, 3, S, S)."""
+        size = self.config.size
+        depth = (
+            1
+            + self.config.depth_range
+            * upsample(self.depth_decoder(shape_code, self.individuality), size).tanh()
+        )
+        smooth = upsample(self.albedo_decoder(albedo_code), size)
+        detail = upsample(self.detail_decoder(albedo_code), size)
+        return depth, (smooth + detail).sigmoid()
+
+    def votes(self, view_code: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """View codes (B, M, C) to pose votes (B, M, 6), their mean (B, 6), and the light (B, 5)."""
+        raw = self.vote(view_code) * self.config.parts
+        if not self.config.pose_votes:
+            raw = raw.mean(dim=1, keepdim=True).expand_as(raw)
+        turn = math.radians(self.config.rotation_range) * raw[..., :3].tanh()
+        shift = self.config.translation_range * (0.2 * raw[..., 3:6]).tanh()
+        pose = torch.cat((turn, shift), dim=-1)
+        weights = (raw[..., 6:8].mean(dim=1)).sigmoid()
+        sideways = raw[..., 8:10].mean(dim=1).tanh()
+        direction = F.normalize(torch.cat((sideways, -torch.ones_like(sideways[:, :1])), dim=1), dim=1)
+        return pose, pose.mean(dim=1), torch.cat((weights, direction), dim=1)
+
+    def assemble(self, depth: Tensor, albedo: Tensor) -> Assembly:
+        """Part maps to the object capsule."""
+        return assemble(depth, albedo, 1 + self.config.backdrop, self.config.sharpness)
+
+    def render(
+        self, whole: Assembly, normal: Tensor, light: Tensor, pose: Tensor, background: Tensor
+    ) -> View:
+        """Lights the object capsule, moves it by `pose` (B, 6) and draws it over `background`."""
+        turned = geometry.rotate(normal.movedim(1, -1), pose[:, :3]).movedim(-1, 1)
+        lit = self.shade(whole, normal, light)
+        attributes = torch.cat((lit, whole.visibility[:, :-1], turned), dim=1)
+        seen, depth = self.draw(whole, attributes, pose)
+        image, parts, normals = seen.split((3, self.config.parts, 3), dim=1)
+        alpha = parts.sum(dim=1, keepdim=True)
+        inside = alpha > 0.5
+        return View(
+            image + (1 - alpha) * background,
+            depth * inside[:, 0],
+            F.normalize(normals, dim=1) * inside,
+            parts,
+            alpha,
+        )
+
+    def shade(self, whole: Assembly, normal: Tensor, light: Tensor) -> Tensor:
+        """The lit canonical face (B, 3, S, S), 0 outside of it."""
+        return whole.albedo * shading.lambert(normal, light) * (1 - whole.visibility[:, -1:])
+
+    def draw(self, whole: Assembly, attributes: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
+        """Canonical maps (B, C, S, S) as they are seen from `pose`: (B, C, S, S), and depth (B, S, S).
+
+        Only triangles that touch the face are drawn.
+        """
+        points = geometry.transform(geometry.depth_to_points(whole.depth, self.fov), pose)
+        pixels = geometry.points_to_pixels(points, self.config.size, self.fov)
+        drawn = whole.visibility[:, -1] < 0.5
+        fragments = rasterize(pixels, self.config.size, drawn)
+        return interpolate(fragments, attributes), fragments.depth
+
+    def mirrored(self, out: Output) -> Tensor:
+        """The images (B, 3, S, S) that the mirrored canonical face gives under the same pose and light."""
+        flipped = Assembly(
+            out.depth.flip(-1), out.albedo.flip(-1), out.parts.visibility.flip(-1), out.soft_visibility
+        )
+        normal = out.normal.flip(-1) * out.normal.new_tensor([-1.0, 1.0, 1.0])[:, None, None]
+        lit = self.shade(flipped, normal, out.light)
+        face = 1 - flipped.visibility[:, -1:]
+        seen, _ = self.draw(flipped, torch.cat((lit, face), dim=1), out.pose)
+        return seen[:, :3] + (1 - seen[:, 3:]) * out.background
+
+    def view(self, out: Output, pose: Tensor | None = None, light: Tensor | None = None) -> View:
+        """Draws the faces of `out` from another pose (B, 6) or in another light (B, 5), on white."""
+        whole = Assembly(out.depth, out.albedo, out.parts.visibility, out.soft_visibility)
+        pose, light = out.pose if pose is None else pose, out.light if light is None else light
+        return self.render(whole, out.normal, light, pose, torch.ones_like(out.image))
+
+    def save_pretrained(self, path: str | Path) -> None:
+        """Writes `model.safetensors` and `config.json` into the folder `path`."""
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
+        save_file(state, folder / "model.safetensors", metadata={"format": str(FORMAT)})
+        described = {"format": FORMAT, "model": self.config.to_dict()}
+        (folder / "config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def from_pretrained(cls, path_or_name: str | Path) -> "IGCNet":
+        """Loads a folder that `save_pretrained` wrote, or a model shipped with the package by its name.
+
+        Only safetensors and JSON are read; nothing is unpickled. UserError if it is not a checkpoint.
+        """
+        folder = Path(path_or_name)
+        if not folder.exists() and (SHIPPED / str(path_or_name)).is_dir():
+            folder = SHIPPED / str(path_or_name)
+        weights, description = folder / "model.safetensors", folder / "config.json"
+        for needed in (weights, description):
+            if not needed.is_file():
+                shipped = ", ".join(sorted(p.name for p in SHIPPED.iterdir() if p.is_dir()))
+                raise UserError(
+                    f"{path_or_name} is not a model: {needed.name} is missing; name a folder that training wrote "
+                    f"or a shipped model ({shipped})."
+                )
+        try:
+            described = json.loads(description.read_text(encoding="utf-8"))
+            if not isinstance(described, dict) or described.get("format") != FORMAT:
+                raise UserError(
+                    f"{description} is not a checkpoint of format {FORMAT}: train the model again."
+                )
+            model = cls(ModelConfig.from_dict(described["model"]))
+            model.load_state_dict(load_file(weights))
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            if isinstance(error, UserError):
+                raise
+            raise UserError(
+                f"{weights} cannot be read as a checkpoint ({str(error).splitlines()[0]}): train the model again."
+            ) from error
+        return model.eval()

@@ -1,0 +1,29 @@
+"""Fixtures that several tests share."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Every test starts from the same random state, whatever ran before it."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def root():
+    """The root of the repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def photographs():
+    """A folder of face photographs that lies beside some checkouts and is never part of them."""
+    folder = ROOT.parent / "shared" / "data" / "photo-faces"
+    if not folder.is_dir():
+        pytest.skip("no photographs beside this checkout")
+    return folder
