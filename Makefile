@@ -51,7 +51,7 @@ lab: $(NOTEBOOKS) | $(VENV)
 	$(BIN)/jupyter lab book/
 
 bench: | $(VENV)
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.step
 
 # ---- the book: chapters executed by papermill with their own parameters, then Jupyter Book
 build/chapters/%.ipynb: book/%.ipynb $(PACKAGE) | $(VENV)

@@ -11,12 +11,25 @@ _HOME = {
     "UserError": "igc.errors",
     "fit": "igc.train",
 }
+_ROOMS = (
+    "analysis",
+    "data",
+    "evaluate",
+    "figures",
+    "geometry",
+    "metrics",
+    "raster",
+    "segment",
+    "shading",
+    "views3d",
+)
 __all__ = ["IGCNet", "ModelConfig", "TrainConfig", "UserError", "__version__", "fit"]
 
 
 def __getattr__(name: str):
-    """Imports the public names when they are asked for, so that a part of the package needs only its own
-    imports."""
+    """Imports the public names and modules when they are asked for: a part needs only its own imports."""
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
+    if name in _ROOMS:
+        return import_module(f"igc.{name}")
     raise AttributeError(f"module 'igc' has no attribute {name!r}")

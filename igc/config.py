@@ -95,6 +95,7 @@ class ModelConfig(Config):
     translation_range: float = setting(0.1, 0.0, 0.5, about="largest shift of a pose (Unsup3D: 0.1)")
     sharpness: float = setting(600.0, 1.0, 1e5, about="k of the assembly softmax(-k depth) (family: 1e3)")
     shared_attention: bool = setting(True, about="one-hot channel attention, shared by shape and albedo")
+    symmetric_shape: bool = setting(True, about="canonical depth, and with it the parts, is mirror-symmetric")
     pose_votes: bool = setting(True, about="every part votes for the pose and the light")
 
     def __post_init__(self) -> None:
@@ -109,7 +110,7 @@ class ModelConfig(Config):
 
 @dataclass(frozen=True)
 class TrainConfig(Config):
-    """How an IGCNet is trained. The weights of the losses are ours; METHOD of the book says which term is the paper's."""
+    """How an IGCNet is trained. The weights are ours; the book says which of the terms are the paper's."""
 
     epochs: int = setting(6, 1, 100000, about="passes over the images")
     batch_size: int = setting(32, 2, 65536, about="images a step")
@@ -128,5 +129,7 @@ class TrainConfig(Config):
     translation: float = setting(5.0, 0.0, 1000.0, about="weight that keeps translations small")
     centre_depth: float = setting(20.0, 0.0, 1000.0, about="weight that holds the face's mean depth at 1")
     smooth: float = setting(1.0, 0.0, 1000.0, about="weight on the bending of the depth maps")
+    seamless: float = setting(0.0, 0.0, 1000.0, about="weight on the bending of the assembled depth map")
+    alike: float = setting(0.0, 0.0, 1000.0, about="price of a face's departure from the mean shape")
     detail: float = setting(0.1, 0.0, 10.0, about="price of fine detail in a part's albedo")
     compact: float = setting(0.05, 0.0, 10.0, about="weight that keeps a part in one place")

@@ -59,6 +59,15 @@ def evaluate(model: IGCNet, fit: dict, test: dict) -> dict[str, float]:
     }
 
 
+def evaluate_unlabelled(model: IGCNet, images: Tensor) -> dict[str, float]:
+    """The figures that need no truth, for images (N, 3, S, S): parts alive and the error ratio."""
+    found = explain(model, images)
+    return {
+        "parts_alive": metrics.parts_alive(found["labels"], model.config.parts),
+        "error_ratio": float(found["error"].mean() / found["blank_error"].mean()),
+    }
+
+
 def evaluate_floors(fit: dict, test: dict, fov: float) -> dict[str, dict[str, float]]:
     """The same figures for what needs no learning, as far as they apply; oracles are marked as such."""
     face, fit_face = (torch.isin(data["labels"], torch.tensor(FACE_PARTS)) for data in (test, fit))
@@ -69,7 +78,8 @@ def evaluate_floors(fit: dict, test: dict, fov: float) -> dict[str, dict[str, fl
             floors.k_means(fit, test, fit_face, face), floors.k_means(fit, fit, fit_face, fit_face),
         ),
         "commonest label (oracle)": (
-            floors.commonest_label(fit["labels"], len(face)), floors.commonest_label(fit["labels"], len(fit_face)),
+            floors.commonest_label(fit["labels"], len(face)),
+            floors.commonest_label(fit["labels"], len(fit_face)),
         ),
     }  # fmt: skip
     rows = {}

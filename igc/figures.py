@@ -1,19 +1,39 @@
 """Figures of the book: matplotlib for pages, one style. 3D views that turn are in `views3d`."""
 
-import matplotlib.pyplot as plt
+import io
+from pathlib import Path
+
+import matplotlib
 import numpy as np
 import torch
 from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from igc.geometry import depth_to_points
 from igc.model import IGCNet, Output
+from igc.segment import masks_to_labels
 
 PART_COLOURS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377")
 """Tol's 'bright' scheme, safe for colour-blind readers: part m is always drawn in colour m (mod 6)."""
 
 ANGLES = (-45, -22, 0, 22, 45)
 """Yaw in degrees of the five views in which a face is shown turning."""
+
+
+class Picture(Figure):
+    """A figure that a notebook shows when it is a cell's last value; pyplot does not know of it."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=110)
+        return buffer.getvalue()
+
+
+def panels(rows: int, columns: int, inches: tuple[float, float], sharey=False, layout="constrained") -> tuple:
+    """A figure of the given size and its axes, an array (rows, columns)."""
+    figure = Picture(figsize=inches, layout=layout)
+    return figure, figure.subplots(rows, columns, squeeze=False, sharey=sharey)
 
 
 def part_colour(part: int) -> np.ndarray:
@@ -58,13 +78,8 @@ def label_picture(labels: Tensor, image: Tensor | None = None, strength: float =
 def grid(rows: list[list[np.ndarray]], titles: list[str] | None = None, side: float = 1.25) -> Figure:
     """Pictures in rows and columns, with a title above each column."""
     columns = max(len(row) for row in rows)
-    figure, axes = plt.subplots(
-        len(rows),
-        columns,
-        figsize=(side * columns, side * len(rows) + 0.3),
-        squeeze=False,
-        layout="constrained",
-    )
+    height = side * len(rows) + (0.25 if titles else 0)
+    figure, axes = panels(len(rows), columns, (side * columns, height), layout="compressed")
     for i, row in enumerate(rows):
         for j, axis in enumerate(axes[i]):
             axis.set_axis_off()
@@ -79,7 +94,7 @@ def grid(rows: list[list[np.ndarray]], titles: list[str] | None = None, side: fl
 def explanation(images: Tensor, out: Output) -> Figure:
     """A row a face: image, reconstruction, parts in the image, canonical depth, normals, albedo, parts."""
     rows = []
-    view_labels = labels_of(out.view_parts)
+    view_labels = masks_to_labels(out.view_parts)
     for i in range(len(images)):
         face = out.parts.visibility[i, -1] < 0.5
         canonical = (out.parts.visibility[i].argmax(0) + 1) * face
@@ -91,11 +106,6 @@ def explanation(images: Tensor, out: Output) -> Figure:
         ])  # fmt: skip
     titles = ["image", "reconstruction", "its parts", "depth", "normals", "albedo", "parts"]
     return grid(rows, titles)
-
-
-def labels_of(parts: Tensor) -> Tensor:
-    """Part coverage (B, M, S, S) to labels (B, S, S): 0 where less than half of a pixel is face."""
-    return (parts.argmax(dim=1) + 1) * (parts.sum(dim=1) > 0.5)
 
 
 def turned(model: IGCNet, out: Output, angles=ANGLES) -> list[Tensor]:
@@ -115,6 +125,100 @@ def turning(model: IGCNet, images: Tensor, out: Output, angles=ANGLES) -> Figure
     return grid(rows, ["image"] + [f"{angle:+d}°" if angle else "0°" for angle in angles])
 
 
+def relighting(model: IGCNet, images: Tensor, out: Output) -> Figure:
+    """A row a face: the image, and its front view lit from the left, above, the front and the right."""
+    lights = {"left": (-1.0, 0.0), "above": (0.0, -1.0), "front": (0.0, 0.0), "right": (1.0, 0.0)}
+    columns = [[picture(image) for image in images]]
+    for x, y in lights.values():
+        light = out.light.clone()
+        light[:, :2] = torch.tensor([0.35, 0.75])
+        light[:, 2:] = torch.nn.functional.normalize(torch.tensor([x, y, -1.0]), dim=0)
+        view = model.view(out, torch.zeros_like(out.pose), light)
+        columns.append([picture(image) for image in view.image])
+    return grid([list(row) for row in zip(*columns, strict=True)], ["image", *lights])
+
+
+def attention_map(attention: Tensor) -> Figure:
+    """Which channel belongs to which part: attention (M, C), one-hot over the parts."""
+    figure, ((axis,),) = panels(1, 1, (8, 1.4))
+    colours = np.ones((*attention.shape, 3))
+    for part in range(len(attention)):
+        colours[part, attention[part].numpy() > 0.5] = part_colour(part)
+    axis.imshow(colours, aspect="auto", interpolation="nearest")
+    axis.set_yticks(range(len(attention)), [f"part {m + 1}" for m in range(len(attention))], fontsize=7)
+    axis.set_xlabel("channel", fontsize=8)
+    axis.tick_params(labelsize=7, length=0)
+    return figure
+
+
+def depth_profile(parts: Tensor, whole: Tensor, visibility: Tensor, backdrop: float) -> Figure:
+    """Depths along the middle row and the middle column of a face: of the parts (M, S, S) and of the whole
+    (S, S), with the winners of `visibility` (M+1, S, S) marked. Near is up."""
+    figure, (axes,) = panels(1, 2, (8, 2.6), sharey=True)
+    middle = whole.shape[-1] // 2
+    cuts = {
+        "middle row": (slice(None), middle),
+        "middle column, top to bottom": (slice(None), slice(None), middle),
+    }
+    for axis, (name, cut) in zip(axes, cuts.items(), strict=True):
+        winner = visibility[cut].argmax(dim=0)
+        place = np.arange(whole.shape[-1])
+        for m in range(len(parts)):
+            depth = parts[cut][m]
+            axis.plot(place, depth, color=part_colour(m), lw=0.8, alpha=0.6)
+            mine = winner == m
+            axis.plot(place[mine], depth[mine], ".", color=part_colour(m), ms=6, label=f"part {m + 1}")
+        axis.axhline(backdrop, color="grey", lw=0.8, ls="--")
+        axis.set_title(name, fontsize=9)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.tick_params(labelsize=7)
+    axes[0].set_ylabel("depth (near is up)", fontsize=8)
+    axes[0].set_ylim(backdrop + 0.02, float(whole.min()) - 0.01)
+    axes[1].legend(frameon=False, fontsize=7, ncol=2)
+    return figure
+
+
+def turning_parts(model: IGCNet, out: Output, angles=ANGLES) -> Figure:
+    """Two rows a face: drawn from `angles` (degrees), and the parts in those views."""
+    rows = []
+    for i in range(len(out.pose)):
+        drawn, coloured = [], []
+        for angle in angles:
+            pose = torch.zeros_like(out.pose)
+            pose[:, 1] = np.radians(angle)
+            view = model.view(out, pose)
+            drawn.append(picture(view.image[i]))
+            coloured.append(label_picture(masks_to_labels(view.parts)[i], view.image[i]))
+        rows.append(drawn + coloured)
+    return grid(rows, [f"{angle:+d}°" if angle else "0°" for angle in angles] * 2, side=0.95)
+
+
+def truth_picture(labels: Tensor, names: tuple[str, ...]) -> np.ndarray:
+    """True labels (S, S) as colours of their own; white for 0, the background."""
+    return label_colours(names)(labels.numpy() / max(1, len(names) - 1))[..., :3]
+
+
+def importance_bars(rows: list) -> Figure:
+    """What each part's shape and albedo does for recognition, alone and when it is left out."""
+    figure, (axes,) = panels(1, 2, (8, 2.6))
+    for axis, name in zip(axes, ("alone", "without"), strict=True):
+        for offset, cue in ((-0.2, "shape"), (0.2, "albedo")):
+            mine = [row for row in rows if row.cue == cue]
+            value, low, high = np.array([getattr(row, name) for row in mine]).T
+            place = np.arange(len(mine)) + 1 + offset
+            style = {} if cue == "shape" else {"hatch": "///", "alpha": 0.55}
+            colours = [part_colour(row.part) for row in mine]
+            axis.bar(place, 100 * value, 0.38, color=colours, edgecolor="white", label=cue, **style)
+            axis.vlines(place, 100 * low, 100 * high, color="black", lw=1)
+        axis.set_xlabel("part")
+        axis.set_title(
+            {"alone": "recognised by it alone, %", "without": "lost without it, %"}[name], fontsize=9
+        )
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].legend(frameon=False, fontsize=8, title="plain: shape, hatched: albedo", title_fontsize=8)
+    return figure
+
+
 def part_gallery(images: Tensor, out: Output) -> Figure:
     """A row a face: the image, then each part alone, as far as it is seen in the canonical view."""
     rows = []
@@ -127,10 +231,34 @@ def part_gallery(images: Tensor, out: Output) -> Figure:
     return grid(rows, ["image"] + [f"part {m + 1}" for m in range(out.parts.depth.shape[1])])
 
 
+def part_meshes(model: IGCNet, out: Output, item: int) -> dict:
+    """The parts of one face as `views3d.parts_view` takes them: points, lit colours, masks, names."""
+    depth, albedo = out.parts.depth[item], out.parts.albedo[item].movedim(1, -1)
+    visible = out.parts.visibility[item, :-1] > 0.5
+    return {
+        "points": depth_to_points(depth, model.fov),
+        "colours": albedo.detach(),
+        "masks": visible,
+        "names": [f"part {m + 1}" for m in range(len(depth))],
+    }
+
+
+def save_run_pictures(folder: Path, model: IGCNet, images: Tensor, out: Output) -> list[Path]:
+    """Writes the pictures of a run: explanation.png, turning.png and parts.png."""
+    drawn = {
+        "explanation.png": explanation(images, out),
+        "turning.png": turning(model, images, out),
+        "parts.png": part_gallery(images, out),
+    }
+    for name, figure in drawn.items():
+        figure.savefig(folder / name, dpi=110)
+    return [folder / name for name in drawn]
+
+
 def curves(history: list[dict], names: list[str]) -> Figure:
     """Terms of the loss over the epochs."""
-    figure, axes = plt.subplots(1, len(names), figsize=(2.3 * len(names), 2.0), layout="constrained")
-    for axis, name in zip(np.atleast_1d(axes), names, strict=True):
+    figure, (axes,) = panels(1, len(names), (2.3 * len(names), 2.0))
+    for axis, name in zip(axes, names, strict=True):
         axis.plot([row["epoch"] for row in history], [row[name] for row in history], color="#4477AA")
         axis.set_title(name, fontsize=9)
         axis.set_xlabel("epoch", fontsize=8)
@@ -141,6 +269,6 @@ def curves(history: list[dict], names: list[str]) -> Figure:
 
 def label_colours(names: tuple[str, ...]) -> ListedColormap:
     """A colour map for true labels: white for the background, then one colour a name."""
-    shades = plt.get_cmap("tab10")(np.arange(len(names)) % 10)
+    shades = matplotlib.colormaps["tab10"](np.arange(len(names)) % 10)
     shades[0] = 1
     return ListedColormap(shades)

@@ -93,6 +93,12 @@ def smooth_depth(depth: Tensor, fov: float) -> Tensor:
     return sum(scaled.diff(n=2, dim=dim).square().mean() for dim in (-1, -2))
 
 
+def alike_shapes(departure: Tensor) -> Tensor:
+    """Faces have nearly the same shape: mean squared departure of part depths from their templates, in units
+    of the depth range (ours; without it the shape of each face explains what a turn should explain)."""
+    return departure.square().mean()
+
+
 def plain_albedo(detail: Tensor) -> Tensor:
     """Fine detail in a part's albedo has its price: mean absolute value of the detail logits."""
     return detail.abs().mean()

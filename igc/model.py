@@ -143,11 +143,10 @@ class IGCNet(nn.Module):
     def decode(self, shape_code: Tensor, albedo_code: Tensor) -> tuple[Tensor, Tensor]:
         """Capsule codes (B, M, C) to part depths (B, M, S, S) and albedos (B, M, 3, S, S)."""
         size = self.config.size
-        depth = (
-            1
-            + self.config.depth_range
-            * upsample(self.depth_decoder(shape_code, self.individuality), size).tanh()
-        )
+        surface = self.depth_decoder(shape_code, self.individuality)
+        if self.config.symmetric_shape:
+            surface = 0.5 * (surface + surface.flip(-1))
+        depth = 1 + self.config.depth_range * upsample(surface, size).tanh()
         smooth = upsample(self.albedo_decoder(albedo_code), size)
         detail = upsample(self.detail_decoder(albedo_code), size)
         return depth, (smooth + detail).sigmoid()
@@ -243,8 +242,8 @@ class IGCNet(nn.Module):
             if not needed.is_file():
                 shipped = ", ".join(sorted(p.name for p in SHIPPED.iterdir() if p.is_dir()))
                 raise UserError(
-                    f"{path_or_name} is not a model: {needed.name} is missing; name a folder that training wrote "
-                    f"or a shipped model ({shipped})."
+                    f"{path_or_name} is not a model: {needed.name} is missing; name a folder that "
+                    f"training wrote or a shipped model ({shipped})."
                 )
         try:
             described = json.loads(description.read_text(encoding="utf-8"))
@@ -258,6 +257,7 @@ class IGCNet(nn.Module):
             if isinstance(error, UserError):
                 raise
             raise UserError(
-                f"{weights} cannot be read as a checkpoint ({str(error).splitlines()[0]}): train the model again."
+                f"{weights} cannot be read as a checkpoint ({str(error).splitlines()[0]}): "
+                "train the model again."
             ) from error
         return model.eval()

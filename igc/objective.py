@@ -23,6 +23,10 @@ def objective(model: IGCNet, out: Output, target: Tensor, config: TrainConfig) -
         "translation": lambda: losses.small_translation(out.pose),
         "centre_depth": lambda: losses.centred_depth(out.depth, out.parts.visibility),
         "smooth": lambda: losses.smooth_depth(out.parts.depth, model.fov),
+        "seamless": lambda: losses.smooth_depth(out.depth[:, None], model.fov),
+        "alike": lambda: losses.alike_shapes(
+            model.individuality * (model.depth_decoder(out.parts.shape_code) - model.depth_decoder.template)
+        ),
         "detail": lambda: losses.plain_albedo(model.detail_decoder(out.parts.albedo_code)),
         "compact": lambda: losses.compact_parts(out.soft_visibility),
     }

@@ -15,8 +15,8 @@ from igc.errors import UserError
 from igc.model import IGCNet
 
 
-def save_state(out: Path, model: IGCNet, optimiser, settings: dict, epoch: int, history: list[dict]) -> None:
-    """Writes the checkpoint: first the model, then what resuming needs; each file appears whole or not at all."""
+def save_state(out: Path, model: IGCNet, optimiser, settings: dict, epoch: int, history: list) -> None:
+    """Writes the checkpoint: first the model, then what resuming needs."""
     model.save_pretrained(out)
     tensors = {}
     for index, state in optimiser.state_dict()["state"].items():
@@ -75,6 +75,7 @@ def describe_run(dataset, settings: dict, history: list[dict], accelerator) -> d
         "images": len(dataset),
         "seconds": round(sum(row["seconds"] for row in history), 1),
         "final": history[-1],
+        "history": history,
         "device": str(accelerator.device),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "versions": {"igc": igc.__version__, "torch": torch.__version__, "python": platform.python_version()},

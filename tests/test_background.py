@@ -1,0 +1,58 @@
+"""The membrane that is stretched over a picture from its border."""
+
+import pytest
+import torch
+
+from igc.background import Background, membrane
+
+
+def test_plain_pictures_are_reproduced():
+    colour = torch.tensor([0.2, 0.5, 0.9])[None, :, None, None].expand(2, 3, 32, 32)
+    torch.testing.assert_close(Background(32)(colour), colour, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("direction", [(1.0, 0.0), (0.0, -1.0), (0.5, 0.7)])
+def test_graded_pictures_are_reproduced(direction):
+    axis = torch.linspace(-0.25, 0.25, 64)
+    ramp = 0.5 + direction[0] * axis[None, :] + direction[1] * axis[:, None]
+    image = ramp.expand(1, 3, 64, 64)
+    torch.testing.assert_close(Background(64)(image), image, atol=1.2e-2, rtol=0)
+
+
+def test_without_blur_linear_pictures_are_reproduced_exactly():
+    axis = torch.linspace(0, 1, 32)
+    image = (0.3 * axis[None, :] + 0.6 * axis[:, None]).expand(1, 3, 32, 32)
+    torch.testing.assert_close(Background(32, band=0)(image), image, atol=1e-5, rtol=0)
+
+
+def test_the_middle_of_the_picture_is_not_looked_at():
+    module, image = Background(32), torch.rand(2, 3, 32, 32)
+    before = module(image)
+    image[:, :, 3:-3, 3:-3] = torch.rand(2, 3, 26, 26)
+    assert torch.equal(module(image), before)
+    image[:, :, 0] = 1 - image[:, :, 0]
+    assert not torch.equal(module(image), before)
+
+
+def test_it_solves_laplaces_equation():
+    """Against the oldest way: replace every inner pixel by the mean of its four neighbours, many times."""
+    size, image = 16, torch.rand(1, 3, 16, 16, dtype=torch.float64)
+    found = Background(size, band=0)(image.float())
+    slow = image.clone()
+    for _ in range(1500):
+        around = slow[..., :-2, 1:-1] + slow[..., 2:, 1:-1] + slow[..., 1:-1, :-2] + slow[..., 1:-1, 2:]
+        slow[..., 1:-1, 1:-1] = around / 4
+    torch.testing.assert_close(found, slow.float(), atol=1e-5, rtol=0)
+
+
+def test_weights_of_the_border_are_shares():
+    fill = membrane(16)
+    assert fill.shape == (60, 256)
+    assert (fill > -1e-6).all(), "the maximum principle"
+    torch.testing.assert_close(fill.sum(dim=0), torch.ones(256), atol=1e-5, rtol=0)
+
+
+def test_no_gradient_no_weights_and_nothing_in_a_checkpoint():
+    module = Background(16)
+    assert not list(module.parameters()) and not module.state_dict()
+    assert not module(torch.rand(1, 3, 16, 16, requires_grad=True)).requires_grad

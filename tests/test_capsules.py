@@ -1,0 +1,142 @@
+"""The decomposition deals every channel to one part; in assembly the nearest part wins."""
+
+import pytest
+import torch
+from torch.autograd import gradcheck
+
+from igc.capsules import Decomposition, assemble, initial_depth, one_hot_max, straight_through
+
+
+def part_maps(parts=4, size=6, batch=2):
+    depth = 0.95 + 0.1 * torch.rand(batch, parts, size, size).double()
+    return depth, torch.rand(batch, parts, 3, size, size).double()
+
+
+def test_one_hot_max_marks_the_largest():
+    values = torch.randn(5, 7, 3)
+    for dim in (0, 1, 2, -1):
+        found = one_hot_max(values, dim)
+        assert torch.equal(found.argmax(dim), values.argmax(dim))
+        assert torch.equal(found.sum(dim), torch.ones_like(found.sum(dim)))
+
+
+def test_of_equals_the_first_is_marked():
+    assert one_hot_max(torch.tensor([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]]), 1).tolist() == [[0, 1, 0], [1, 0, 0]]
+
+
+def test_straight_through_is_hard_forward_and_soft_backward():
+    logits = torch.randn(3, 5, requires_grad=True)
+    weights = torch.randn(3, 5)
+    hard = straight_through(logits.softmax(1), 1)
+    torch.testing.assert_close(hard, one_hot_max(logits.detach(), 1))
+    (found,) = torch.autograd.grad((hard * weights).sum(), logits)
+    (wanted,) = torch.autograd.grad((logits.softmax(1) * weights).sum(), logits)
+    torch.testing.assert_close(found, wanted)
+
+
+@pytest.mark.parametrize(("channels", "parts"), [(12, 6), (13, 4), (8, 1)])
+def test_every_channel_belongs_to_exactly_one_part(channels, parts):
+    module = Decomposition(channels, parts)
+    attention = module.attention().detach()
+    assert attention.shape == (parts, channels)
+    torch.testing.assert_close(attention.sum(dim=0), torch.ones(channels))
+    assert ((attention - attention.round()).abs() < 1e-6).all()
+    assert (attention.round().sum(dim=1) >= 1).all(), "every part starts with a channel"
+
+
+def test_the_attention_has_the_gradient_of_the_softmax():
+    module, weights = Decomposition(12, 3), torch.randn(3, 12)
+    (found,) = torch.autograd.grad((module.attention() * weights).sum(), module.logits)
+    (wanted,) = torch.autograd.grad((module.logits.softmax(1).T * weights).sum(), module.logits)
+    torch.testing.assert_close(found, wanted)
+    assert found.abs().sum() > 0
+
+
+def test_shares_add_up_to_the_embedding_and_do_not_overlap():
+    embedding = torch.randn(5, 12)
+    codes = Decomposition(12, 4)(embedding).detach()
+    assert codes.shape == (5, 4, 12)
+    torch.testing.assert_close(codes.sum(dim=1), embedding)
+    assert ((codes != 0).sum(dim=1) == 1).all()
+
+
+def test_without_shared_attention_every_part_gets_all_channels():
+    embedding = torch.randn(5, 12)
+    codes = Decomposition(12, 4, shared=False)(embedding)
+    assert torch.equal(codes, embedding[:, None].expand(5, 4, 12))
+
+
+def test_the_nearest_part_wins_and_brings_its_albedo():
+    depth, albedo = part_maps()
+    whole = assemble(depth, albedo, backdrop=2.0, sharpness=500)
+    nearest = depth.argmin(dim=1)
+    assert torch.equal(whole.visibility.argmax(dim=1), nearest)
+    torch.testing.assert_close(whole.visibility.sum(dim=1), torch.ones(2, 6, 6).double())
+    wanted = torch.take_along_dim(albedo, nearest[:, None, None], dim=1)[:, 0]
+    torch.testing.assert_close(whole.albedo, wanted)
+
+
+def test_shapes_of_the_object():
+    whole = assemble(*part_maps(parts=3, size=5), backdrop=1.0, sharpness=100)
+    assert whole.depth.shape == (2, 5, 5) and whole.albedo.shape == (2, 3, 5, 5)
+    assert whole.visibility.shape == whole.soft.shape == (2, 4, 5, 5)
+
+
+def test_behind_the_backdrop_the_background_is_seen_and_the_surface_goes_on():
+    depth, albedo = part_maps()
+    depth[:, :, :3] = 1.4 + 0.01 * torch.rand(2, 4, 3, 6)
+    whole = assemble(depth, albedo, backdrop=1.2, sharpness=500)
+    assert (whole.visibility[:, -1, :3] > 0.5).all() and (whole.visibility[:, -1, 3:] < 0.5).all()
+    assert (whole.depth[:, :3] >= depth[:, :, :3].amin(dim=1) - 1e-9).all(), "not the backdrop's depth"
+    assert (whole.depth[:, :3] > 1.35).all()
+
+
+def test_permuting_the_parts_permutes_their_visibility_and_nothing_else():
+    depth, albedo = part_maps()
+    order = torch.tensor([2, 0, 3, 1])
+    whole = assemble(depth, albedo, 1.0, 300)
+    other = assemble(depth[:, order], albedo[:, order], 1.0, 300)
+    torch.testing.assert_close(other.depth, whole.depth)
+    torch.testing.assert_close(other.albedo, whole.albedo)
+    torch.testing.assert_close(other.visibility[:, :-1], whole.visibility[:, :-1][:, order])
+    torch.testing.assert_close(other.visibility[:, -1], whole.visibility[:, -1])
+    torch.testing.assert_close(other.soft[:, :-1], whole.soft[:, :-1][:, order])
+
+
+def test_the_sharper_the_softmax_the_nearer_the_minimum():
+    depth, albedo = part_maps()
+    errors = [
+        float((assemble(depth, albedo, 1.0, k).depth - depth.amin(dim=1)).abs().max())
+        for k in (10, 100, 1000, 1e5)
+    ]
+    assert errors == sorted(errors, reverse=True) and errors[-1] < 1e-5
+
+
+def test_the_depth_of_one_part_is_its_depth():
+    depth, albedo = part_maps(parts=1)
+    whole = assemble(depth, albedo, 2.0, 100)
+    torch.testing.assert_close(whole.depth, depth[:, 0])
+    torch.testing.assert_close(whole.albedo, albedo[:, 0])
+
+
+def test_the_background_has_a_gradient_that_says_come_nearer():
+    depth, albedo = part_maps(parts=2)
+    depth = (depth + 0.06).requires_grad_()
+    whole = assemble(depth, albedo, 1.05, 100)
+    assert (whole.visibility[:, -1] > 0.5).any()
+    whole.visibility[:, :-1].sum().backward()
+    assert (depth.grad <= 0).all() and depth.grad.min() < -1e-3, "more of a part is seen if it is nearer"
+
+
+def test_gradients_of_the_depth():
+    depth, albedo = part_maps(parts=3, size=3, batch=1)
+    assert gradcheck(lambda d: assemble(d, albedo, 1.0, 30).depth, (depth.requires_grad_(),))
+    assert gradcheck(lambda d: assemble(d, albedo, 1.0, 30).soft, (depth,))
+
+
+@pytest.mark.parametrize("parts", [1, 2, 6, 9])
+def test_every_part_sees_something_at_the_start(parts):
+    depth = 1 + 0.1 * initial_depth(parts, 16)[None].tanh()
+    whole = assemble(depth, torch.zeros(1, parts, 3, 16, 16), 1.045, 600)
+    assert depth.shape == (1, parts, 16, 16)
+    assert (whole.visibility.sum(dim=(2, 3)) > 0).all(), "each part, and the background"

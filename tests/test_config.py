@@ -1,0 +1,213 @@
+"""Settings: their checks, their files, and that none of them is dead."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+import torch
+
+from igc import IGCNet, ModelConfig, TrainConfig
+from igc.config import Config, setting
+from igc.data import SyntheticFaces
+from igc.errors import UserError
+from igc.train import fit, set_learning_rate
+
+KINDS = (ModelConfig, TrainConfig)
+FIELDS = [(kind, field) for kind in KINDS for field in dataclasses.fields(kind)]
+IDS = [f"{kind.__name__}.{field.name}" for kind, field in FIELDS]
+TINY = {"size": 32, "width": 8, "channels": 12}
+OTHER = {"size": 48, "parts": 3, "channels": 18, "width": 16, "epochs": 3, "batch_size": 8, "seed": 7}
+"""Other values than TINY's and QUICK's; fields that are not listed get one by `other_value`."""
+QUICK = {"epochs": 2, "batch_size": 16}
+
+
+def other_value(field):
+    """A legal value that is not the default."""
+    if field.name in OTHER:
+        return OTHER[field.name]
+    if isinstance(field.default, bool):
+        return not field.default
+    if field.default == 0:
+        return field.metadata["high"] / 10
+    return type(field.default)(field.default / 2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_unknown_setting_is_refused_and_the_known_ones_are_named(kind):
+    with pytest.raises(UserError, match="sharpnes") as caught:
+        kind.from_dict({"sharpnes": 3.0})
+    for field in dataclasses.fields(kind):
+        assert field.name in str(caught.value)
+
+
+@pytest.mark.parametrize(("kind", "field"), FIELDS, ids=IDS)
+@pytest.mark.parametrize("wrong", ["many", None, [1], math.nan, math.inf, b"1", -1e9])
+def test_values_of_the_wrong_type_or_without_sense_are_refused(kind, field, wrong):
+    with pytest.raises(UserError, match=field.name) as caught:
+        kind(**{field.name: wrong})
+    assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
+
+
+@pytest.mark.parametrize(("kind", "field"), FIELDS, ids=IDS)
+def test_ranges_end_where_they_say(kind, field):
+    for key, step in (("low", -1), ("high", 1)):
+        limit = field.metadata[key]
+        if limit is not None:
+            with pytest.raises(UserError, match=field.name):
+                kind(**{field.name: limit + step * (1 if type(limit) is int else 1e-6)})
+
+
+@pytest.mark.parametrize(("kind", "field"), FIELDS, ids=IDS)
+def test_every_field_is_described_and_has_a_legal_default(kind, field):
+    assert field.metadata["about"]
+    assert getattr(kind(), field.name) == field.default
+
+
+@pytest.mark.parametrize("value", [True, 2.0, "3"])
+def test_a_whole_number_is_neither_a_switch_nor_a_fraction_nor_a_word(value):
+    with pytest.raises(UserError, match="'epochs' must be a whole number"):
+        TrainConfig(epochs=value)
+
+
+def test_whole_numbers_pass_as_numbers_but_switches_do_not():
+    assert type(TrainConfig(mirror=1).mirror) is float
+    with pytest.raises(UserError, match="mirror"):
+        TrainConfig(mirror=True)
+    with pytest.raises(UserError, match="pose_votes"):
+        ModelConfig(pose_votes=1)
+
+
+@pytest.mark.parametrize("size", [33, 40, 100])
+def test_sizes_are_multiples_of_sixteen(size):
+    with pytest.raises(UserError, match=f"multiple of 16, not {size}"):
+        ModelConfig(size=size)
+
+
+def test_there_are_at_least_as_many_channels_as_parts():
+    assert ModelConfig(channels=8, parts=8).parts == 8
+    with pytest.raises(UserError, match="channels"):
+        ModelConfig(channels=8, parts=9)
+
+
+def test_words_come_from_a_list():
+    with pytest.raises(UserError, match="auto, cpu, cuda"):
+        TrainConfig(device="tpu")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_files_return_what_was_saved(kind, tmp_path):
+    odd = {field.name: other_value(field) for field in dataclasses.fields(kind) if field.name != "device"}
+    config = kind(**odd)
+    config.save(tmp_path / "config.json")
+    assert kind.load(tmp_path / "config.json") == config != kind()
+    assert kind.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[1, 2]", "3", '{"size": "large"}', '{"unknown": 1}', '{"fov": NaN}']
+)
+def test_bad_files_are_refused(text, tmp_path):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(UserError) as caught:
+        ModelConfig.load(tmp_path / "config.json")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match="nowhere.json"):
+        ModelConfig.load(tmp_path / "nowhere.json")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_configurations_are_frozen(kind):
+    config = kind()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.seed = 1
+    assert hash(config) == hash(kind())
+
+
+def test_a_new_kind_of_configuration_is_checked_as_well():
+    @dataclasses.dataclass(frozen=True)
+    class Small(Config):
+        number: int = setting(3, 1, 5)
+
+    assert Small().number == 3
+    with pytest.raises(UserError, match="between 1 and 5"):
+        Small(number=6)
+
+
+def flat(item):
+    """All tensors of nested tuples."""
+    return [item] if isinstance(item, torch.Tensor) else [t for part in item for t in flat(part)]
+
+
+def output(config):
+    torch.manual_seed(0)
+    model = IGCNet(config).eval()
+    with torch.no_grad():
+        for template in (model.vote.weight, model.depth_decoder.output.weight):
+            template.mul_(3)
+        return flat(model(torch.rand(2, 3, config.size, config.size)))
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(ModelConfig), ids=lambda field: field.name)
+def test_every_setting_of_the_model_changes_what_it_says(field):
+    before = output(ModelConfig(**TINY))
+    after = output(ModelConfig(**TINY | {field.name: other_value(field)}))
+    assert any(a.shape != b.shape or not torch.allclose(a, b, atol=1e-6) for a, b in zip(before, after))
+
+
+@pytest.fixture(scope="module")
+def train(tmp_path_factory):
+    """Trains a tiny model quickly: settings to (record, weights)."""
+    faces = SyntheticFaces("train", 32, 32)
+    made = {}
+
+    def run(**settings):
+        key = tuple(sorted(settings.items()))
+        if key not in made:
+            config = TrainConfig(**QUICK | {"warmup": 0} | settings)
+            folder = tmp_path_factory.mktemp("run")
+            record = fit(faces, ModelConfig(**TINY), config, folder)
+            made[key] = record, IGCNet.from_pretrained(folder).state_dict()
+        return made[key]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "field",
+    [f for f in dataclasses.fields(TrainConfig) if f.name not in ("device", "warmup")],
+    ids=lambda field: field.name,
+)
+def test_every_setting_of_training_changes_the_weights(field, train):
+    before, after = train()[1], train(**{field.name: other_value(field)})[1]
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [f.name for f in dataclasses.fields(TrainConfig) if f.metadata["about"].startswith(("weight", "price"))],
+)
+def test_a_term_without_weight_is_left_out(name, train):
+    reported = set(train()[0]["final"])
+    without = set(train(**{name: 0.0})[0]["final"])
+    assert without == reported - {name}
+
+
+def test_the_learning_rate_rises_over_the_warmup_and_then_falls():
+    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+
+    def rates(**settings):
+        config = TrainConfig(learning_rate=0.01, **settings)
+        found = []
+        for step in range(1000):
+            set_learning_rate(optimiser, config, step, 1000)
+            found.append(optimiser.param_groups[0]["lr"])
+        return found
+
+    slow, at_once = rates(warmup=50), rates(warmup=0)
+    assert slow[0] < 0.001 < 0.0099 < at_once[0] <= 0.01
+    assert slow.index(max(slow)) in (48, 49, 50) and slow[60:] == at_once[60:]
+    assert at_once == sorted(at_once, reverse=True) and 0 < at_once[-1] < 0.001
