@@ -27,7 +27,7 @@ PACKAGE := $(shell find igc -type f -not -name '*.pyc') requirements.lock
 PAGES := _config.yml _toc.yml $(shell find book -type f -not -name '*.py' -not -name '*.ipynb' \
 	-not -path '*/.*')
 
-.PHONY: help .venv notebooks train lab bench book book-small test test-unit test-notebooks lint clean
+.PHONY: help .venv notebooks outputs train lab bench book book-small test test-unit test-notebooks lint clean
 help:
 	@sed -n '2,5s/^#  //p' Makefile
 
@@ -54,9 +54,14 @@ bench: | $(VENV)
 	$(BIN)/python -m benchmarks.step
 
 # ---- the book: chapters executed by papermill with their own parameters, then Jupyter Book
-build/chapters/%.ipynb: book/%.ipynb $(PACKAGE) | $(VENV)
+build/chapters/%.ipynb: book/%.py $(PACKAGE) | book/%.ipynb $(VENV)
 	mkdir -p $(@D)
-	$(BIN)/papermill $< $@
+	rm -rf build/book_runs/$*
+	$(BIN)/papermill --no-progress-bar -p out build/book_runs/$* book/$*.ipynb $@
+
+# Puts what the executed chapters print, text only, into the committed notebooks.
+outputs: $(FULL)
+	$(BIN)/python tests/book/pairs.py --outputs build/chapters $(CHAPTERS:%=book/%.py)
 
 # build_book(executed notebooks, folder of the sources, folder of the output)
 define build_book
@@ -98,9 +103,10 @@ test-notebooks: $(SMALL) | $(VENV)
 		--nbval-sanitize-with tests/book/nbval_sanitize.cfg $(SMALL)
 	CHAPTERS_RAN=1 $(BIN)/python -m pytest -q tests/book/test_metrics.py
 
-build/notebooks/%.ipynb: book/%.ipynb tests/book/small/%.yaml $(PACKAGE) | $(VENV)
+build/notebooks/%.ipynb: book/%.py tests/book/small/%.yaml $(PACKAGE) | book/%.ipynb $(VENV)
 	mkdir -p $(@D)
-	$(BIN)/papermill --no-progress-bar -f tests/book/small/$*.yaml $< $@
+	rm -rf build/runs/$*
+	$(BIN)/papermill --no-progress-bar -f tests/book/small/$*.yaml book/$*.ipynb $@
 build/notebooks/04_segmentation.ipynb build/notebooks/05_face_analysis.ipynb: build/notebooks/03_train.ipynb
 
 clean:

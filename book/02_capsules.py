@@ -75,7 +75,8 @@ figures.attention_map(attention)
 
 # %%
 shape_code, albedo_code, view_code = (network.decomposition(e) for e in (shape, albedo, view))
-part_depth, part_albedo = network.decode(shape_code, albedo_code)
+decoded = network.decode(shape_code, albedo_code)
+part_depth, part_albedo = decoded.depth, decoded.albedo
 everywhere = torch.ones(config.size, config.size)
 figures.grid(
     [
@@ -111,7 +112,7 @@ figures.depth_profile(part_depth[0], whole.depth[0], whole.visibility[0], 1 + co
 # the light: $I = a\,\big(s_a + s_d \max(0, n \cdot l)\big)$.
 
 # %%
-votes, pose, light = network.votes(view_code)
+poses, lights, pose, light = network.votes(view_code)
 normal = geometry.depth_to_normals(whole.depth, network.fov)
 face = whole.visibility[:, -1:] < 0.5
 shade = shading.lambert(normal, light)
@@ -172,7 +173,6 @@ figures.relighting(network, images, explained)
 views3d.parts_view(**figures.part_meshes(network, explained, 0))
 
 # %%
-votes_degrees = torch.rad2deg(votes[:, :, 1])
 measured = {
     "one_hot": float((whole.visibility.sum(dim=1) == 1).float().mean()),
     "channels_dealt_once": float((attention.sum(dim=0) == 1).float().mean()),

@@ -77,7 +77,6 @@ def initial_depth(parts: int, size: int) -> Tensor:
     the back, one above the other, so that every part sees something from the first step (ours)."""
     axis = (torch.arange(size) + 0.5) / size * 2 - 1
     y, x = torch.meshgrid(axis, axis, indexing="ij")
-    centre = torch.linspace(-0.55, 0.55, parts) if parts > 1 else torch.zeros(1)
+    centre = torch.linspace(-0.5, 0.5, parts) if parts > 1 else torch.zeros(1)
     away = (y[None] - centre[:, None, None]) ** 2
-    slope = 1.1 if parts > 1 else 0.9
-    return -0.25 + 0.9 * x[None] ** 2 + slope * away + 0.25 * centre[:, None, None] ** 2
+    return -0.3 + 3.5 * x[None] ** 2 + (3.5 if parts > 1 else 1.7) * away + 0.8 * centre[:, None, None] ** 2

@@ -11,6 +11,7 @@ from typing import Any
 
 from igc.config import Config, setting
 from igc.errors import UserError
+from igc.files import make_folder
 
 
 @dataclass(frozen=True)
@@ -97,19 +98,3 @@ def repository_root() -> Path:
     """The folder above the working directory that holds the book's `_toc.yml`; else the directory itself."""
     here = Path.cwd().resolve()
     return next((folder for folder in (here, *here.parents) if (folder / "_toc.yml").is_file()), here)
-
-
-def make_folder(path: str | Path) -> Path:
-    """Makes a folder to write to; UserError if that cannot be done."""
-    folder = Path(path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        reason = error.strerror or "not a folder"
-        raise UserError(
-            f"'out' ({folder}) cannot be written to ({reason}): choose another folder."
-        ) from error
-    return folder

@@ -82,7 +82,7 @@ def _check_range(field: dataclasses.Field, value: Any) -> None:
 class ModelConfig(Config):
     """What defines an IGCNet. Lengths are in units of the distance from the camera to the face."""
 
-    size: int = setting(64, 32, 512, about="width and height of images in pixels, a multiple of 16")
+    size: int = setting(64, 32, 256, about="width and height of images in pixels, a multiple of 16")
     parts: int = setting(6, 1, 32, about="number of part capsules, M (the paper: 6)")
     channels: int = setting(96, 8, 4096, about="length of the shape and of the albedo embedding, C")
     width: int = setting(32, 4, 512, about="channels of the narrowest encoder and decoder layer")
@@ -118,7 +118,7 @@ class TrainConfig(Config):
     seed: int = setting(0, 0, 2**31 - 1, about="of weights and order")
     device: str = setting("auto", choices=("auto", "cpu", "cuda"), about="auto takes a GPU if there is one")
     warmup: int = setting(100, 0, 10**6, about="steps over which the learning rate rises")
-    common_shape: float = setting(0.25, 0.0, 1.0, about="share of the run in which all faces share one shape")
+    common_shape: float = setting(0.25, 0.0, 0.5, about="share of the run in which all faces share one shape")
     mirror: float = setting(0.5, 0.0, 10.0, about="weight of the mirrored reconstruction")
     confidence: bool = setting(True, about="weigh residuals by a predicted scale (Unsup3D)")
     gradient: float = setting(0.5, 0.0, 10.0, about="weight of image gradients in the photometric term")

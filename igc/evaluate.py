@@ -9,21 +9,22 @@ import torch
 from torch import Tensor
 
 from igc import floors, metrics
-from igc.data import FACE_PARTS, SyntheticFaces
+from igc.data import FACE_PARTS, SyntheticFaces, read_all
 from igc.errors import UserError
+from igc.files import make_folder, write_text
 from igc.model import IGCNet
 from igc.segment import masks_to_labels
 
 COLUMNS = (
     "nmi", "ari", "iou", "nme", "side", "mad", "relief_ratio", "yaw_slope", "yaw_error", "pitch_error",
-    "roll_error", "yaw_correlation", "pitch_correlation", "light_x", "light_y", "silhouette",
-    "foreground_iou", "parts_alive", "error_ratio",
+    "roll_error", "yaw_correlation", "pitch_correlation", "roll_correlation", "light_x", "light_y",
+    "silhouette", "foreground_iou", "parts_alive", "error_ratio",
 )  # fmt: skip
 
 
 def load_truth(split: str, count: int, size: int, seed: int = 0) -> dict[str, Tensor]:
     """`count` embedded faces of a split with all their truth, stacked."""
-    return SyntheticFaces(split, count, size, seed).batch(range(count))
+    return read_all(SyntheticFaces(split, count, size, seed))
 
 
 @torch.no_grad()
@@ -118,6 +119,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", help="a JSON file for the record")
     chosen = parser.parse_args(arguments)
     try:
+        if chosen.count < 16:
+            raise UserError(
+                f"--count must be at least 16, not {chosen.count}: the regressions need people to fit on."
+            )
+        if chosen.out:
+            make_folder(Path(chosen.out).parent)
         model = IGCNet.from_pretrained(chosen.model)
         fit, test = (
             load_truth(s, chosen.count, model.config.size, chosen.seed) for s in ("validation", "test")
@@ -129,9 +136,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(table(rows))
     if chosen.out:
         record = {"data": SyntheticFaces("test", chosen.count, model.config.size, chosen.seed).fingerprint()}
-        Path(chosen.out).write_text(
-            json.dumps({**record, "figures": rows}, indent=2) + "\n", encoding="utf-8"
-        )
+        write_text(Path(chosen.out), json.dumps({**record, "figures": rows}, indent=2) + "\n")
     return 0
 
 

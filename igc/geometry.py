@@ -58,7 +58,7 @@ def rotation_matrix(angles: Tensor) -> Tensor:
 
 def rotate(vectors: Tensor, angles: Tensor) -> Tensor:
     """Turns directions (B, ..., 3) by one triple of angles (B, 3) an item."""
-    flat = vectors.reshape(vectors.shape[0], -1, 3)
+    flat = vectors.reshape(vectors.shape[0], math.prod(vectors.shape[1:-1]), 3)
     return (flat @ rotation_matrix(angles).transpose(-1, -2)).reshape(vectors.shape)
 
 

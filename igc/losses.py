@@ -46,7 +46,7 @@ def keep_alive(soft: Tensor) -> Tensor:
     """
     area = soft[:, :-1].mean(dim=(0, 2, 3))
     share = area / area.sum().clamp(min=1e-6)
-    fair = 0.5 / soft.shape[1]
+    fair = 0.5 / max(1, soft.shape[1] - 1)
     return (F.relu(fair - share) / fair).square().sum() - 0.05 * (share + 1e-6).log().clamp(
         max=math.log(fair)
     ).mean()
@@ -93,14 +93,14 @@ def smooth_depth(depth: Tensor, fov: float) -> Tensor:
     return sum(scaled.diff(n=2, dim=dim).square().mean() for dim in (-1, -2))
 
 
-def alike_shapes(departure: Tensor) -> Tensor:
+def alike(departure: Tensor) -> Tensor:
     """Faces have nearly the same shape: mean squared departure of part depths from their templates, in units
     of the depth range (ours; without it the shape of each face explains what a turn should explain)."""
     return departure.square().mean()
 
 
 def plain_albedo(detail: Tensor) -> Tensor:
-    """Fine detail in a part's albedo has its price: mean absolute value of the detail logits."""
+    """A face's own fine detail has its price: mean absolute departure from the common detail, in logits."""
     return detail.abs().mean()
 
 

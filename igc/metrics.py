@@ -61,7 +61,8 @@ def landmark_error(
     (N, 68, 3). An absent part takes its mean centroid.
     """
     known = centroids(fit_labels, parts)
-    mean = np.nan_to_num(np.nanmean(known, axis=0), nan=0.5 * fit_labels.shape[-1])
+    seen = np.maximum((~np.isnan(known)).sum(axis=0), 1)
+    mean = np.nan_to_num(known).sum(axis=0) / seen
     inputs, unseen = (
         np.where(np.isnan(c), mean, c).reshape(len(c), -1) for c in (known, centroids(test_labels, parts))
     )
@@ -84,8 +85,8 @@ def landmark_error(
 def depth_scores(depth: Tensor, normal: Tensor, truth: dict, face: Tensor) -> dict[str, float]:
     """SIDE, MAD and the relief ratio of view depth (N, S, S) and normals (N, 3, S, S) on `face` (N, S, S).
 
-    SIDE = sqrt(mean(d^2) - mean(d)^2), d = log predicted - log true depth, an image; MAD is the mean angle
-    between normals in degrees. The relief ratio is the standard deviation of predicted over true depth.
+    SIDE = 100 sqrt(mean(d^2) - mean(d)^2) with d = log predicted - log true depth, an image; MAD is the mean
+    angle between normals in degrees. The relief ratio is the standard deviation of predicted over true depth.
     Where nothing is predicted (depth 0) the largest depth predicted in the image stands in, and a normal
     towards the camera.
     """

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from igc import geometry, shading
@@ -22,6 +22,7 @@ from igc.background import Background
 from igc.capsules import Assembly, Decomposition, assemble, initial_depth
 from igc.config import ModelConfig
 from igc.errors import UserError
+from igc.files import write_tensors, write_text
 from igc.networks import Encoder, PartDecoder, upsample
 from igc.raster import interpolate, rasterize
 
@@ -40,6 +41,8 @@ class Parts(NamedTuple):
     """(B, M, 3, S, S) in [0, 1]"""
     pose: Tensor
     """(B, M, 6): every part's vote for the pose"""
+    light: Tensor
+    """(B, M, 5): every part's vote for the light"""
     visibility: Tensor
     """(B, M+1, S, S) one-hot over the parts and, last, the background"""
     shape_code: Tensor
@@ -48,11 +51,24 @@ class Parts(NamedTuple):
     """(B, M, C): the part's share of the albedo embedding"""
 
 
+class Decoded(NamedTuple):
+    """What the decoders draw from the codes of the parts."""
+
+    depth: Tensor
+    """(B, M, S, S)"""
+    albedo: Tensor
+    """(B, M, 3, S, S) in [0, 1]"""
+    departure: Tensor
+    """(B, M, S/4, S/4): how far the shapes depart from the templates, in units of the depth range"""
+    detail: Tensor
+    """(B, M, 3, S/2, S/2): fine detail of the albedo, in logits"""
+
+
 class View(NamedTuple):
     """A rendering, in the frame of the image."""
 
     image: Tensor
-    """(B, 3, S, S) in [0, 1]"""
+    """(B, 3, S, S), 0 or more; above 1 where a bright albedo is lit strongly"""
     depth: Tensor
     """(B, S, S), 0 where the face is not"""
     normal: Tensor
@@ -87,6 +103,9 @@ class Output(NamedTuple):
     """(B, M+1, S, S): the softmax behind `parts.visibility`"""
     features: Tensor
     """(B, F, S/4, S/4): the encoder's local features, which the contrastive term compares"""
+    departure: Tensor
+    detail: Tensor
+    """see `Decoded`"""
 
 
 class IGCNet(nn.Module):
@@ -121,18 +140,18 @@ class IGCNet(nn.Module):
             raise ValueError(f"images must have shape (B, 3, {size}, {size}), not {tuple(images.shape)}")
         features, shape, albedo, view = self.encode(images)
         shape_code, albedo_code, view_code = map(self.decomposition, (shape, albedo, view))
-        part_depth, part_albedo = self.decode(shape_code, albedo_code)
-        pose_votes, pose, light = self.votes(view_code)
-        whole = self.assemble(part_depth, part_albedo)
+        decoded = self.decode(shape_code, albedo_code)
+        poses, lights, pose, light = self.votes(view_code)
+        whole = self.assemble(decoded.depth, decoded.albedo)
         normal = geometry.depth_to_normals(whole.depth, self.fov)
         background = self.background(images)
         seen = self.render(whole, normal, light, pose, background)
         confidence = F.softplus(upsample(self.to_confidence(features.detach()), size)) + 0.05
         return Output(
-            Parts(part_depth, part_albedo, pose_votes, whole.visibility, shape_code, albedo_code),
+            Parts(decoded.depth, decoded.albedo, poses, lights, whole.visibility, shape_code, albedo_code),
             whole.depth, whole.albedo, normal, light, pose, confidence,
             seen.image, seen.depth, seen.normal, seen.parts, seen.alpha,
-            background, whole.soft, features,
+            background, whole.soft, features, decoded.departure, decoded.detail,
         )  # fmt: skip
 
     def encode(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -140,29 +159,33 @@ class IGCNet(nn.Module):
         features, vector = self.encoder(images)
         return features, self.to_shape(vector), self.to_albedo(vector), self.to_view(vector)
 
-    def decode(self, shape_code: Tensor, albedo_code: Tensor) -> tuple[Tensor, Tensor]:
-        """Capsule codes (B, M, C) to part depths (B, M, S, S) and albedos (B, M, 3, S, S)."""
+    def decode(self, shape_code: Tensor, albedo_code: Tensor) -> Decoded:
+        """Capsule codes (B, M, C) to the maps of the parts."""
         size = self.config.size
-        surface = self.depth_decoder(shape_code, self.individuality)
+        departure = self.individuality * self.depth_decoder(shape_code)
+        surface = self.depth_decoder.template + departure
+        smooth = self.albedo_decoder.template + self.albedo_decoder(albedo_code)
+        detail = self.detail_decoder.template + self.detail_decoder(albedo_code)
         if self.config.symmetric_shape:
             surface = 0.5 * (surface + surface.flip(-1))
         depth = 1 + self.config.depth_range * upsample(surface, size).tanh()
-        smooth = upsample(self.albedo_decoder(albedo_code), size)
-        detail = upsample(self.detail_decoder(albedo_code), size)
-        return depth, (smooth + detail).sigmoid()
+        return Decoded(depth, (upsample(smooth, size) + upsample(detail, size)).sigmoid(), departure, detail)
 
-    def votes(self, view_code: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """View codes (B, M, C) to pose votes (B, M, 6), their mean (B, 6), and the light (B, 5)."""
+    def votes(self, view_code: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """View codes (B, M, C) to the parts' votes for the pose (B, M, 6) and the light (B, M, 5), and what
+        the object takes from them: their means, (B, 6) and (B, 5)."""
         raw = self.vote(view_code) * self.config.parts
         if not self.config.pose_votes:
             raw = raw.mean(dim=1, keepdim=True).expand_as(raw)
         turn = math.radians(self.config.rotation_range) * raw[..., :3].tanh()
         shift = self.config.translation_range * (0.2 * raw[..., 3:6]).tanh()
-        pose = torch.cat((turn, shift), dim=-1)
-        weights = (raw[..., 6:8].mean(dim=1)).sigmoid()
-        sideways = raw[..., 8:10].mean(dim=1).tanh()
-        direction = F.normalize(torch.cat((sideways, -torch.ones_like(sideways[:, :1])), dim=1), dim=1)
-        return pose, pose.mean(dim=1), torch.cat((weights, direction), dim=1)
+        poses = torch.cat((turn, shift), dim=-1)
+        strengths, sideways = raw[..., 6:8].sigmoid(), raw[..., 8:10].tanh()
+        direction = torch.cat((sideways, -torch.ones_like(sideways[..., :1])), dim=-1)
+        lights = torch.cat((strengths, F.normalize(direction, dim=-1)), dim=-1)
+        light = lights.mean(dim=1)
+        light = torch.cat((light[:, :2], F.normalize(light[:, 2:], dim=1)), dim=1)
+        return poses, lights, poses.mean(dim=1), light
 
     def assemble(self, depth: Tensor, albedo: Tensor) -> Assembly:
         """Part maps to the object capsule."""
@@ -223,10 +246,9 @@ class IGCNet(nn.Module):
         """Writes `model.safetensors` and `config.json` into the folder `path`."""
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
-        state = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
-        save_file(state, folder / "model.safetensors", metadata={"format": str(FORMAT)})
+        write_tensors(folder / "model.safetensors", self.state_dict(), {"format": str(FORMAT)})
         described = {"format": FORMAT, "model": self.config.to_dict()}
-        (folder / "config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+        write_text(folder / "config.json", json.dumps(described, indent=2) + "\n")
 
     @classmethod
     def from_pretrained(cls, path_or_name: str | Path) -> "IGCNet":
@@ -240,7 +262,7 @@ class IGCNet(nn.Module):
         weights, description = folder / "model.safetensors", folder / "config.json"
         for needed in (weights, description):
             if not needed.is_file():
-                shipped = ", ".join(sorted(p.name for p in SHIPPED.iterdir() if p.is_dir()))
+                shipped = ", ".join(sorted(p.name for p in SHIPPED.glob("*") if p.is_dir()))
                 raise UserError(
                     f"{path_or_name} is not a model: {needed.name} is missing; name a folder that "
                     f"training wrote or a shipped model ({shipped})."
@@ -253,8 +275,8 @@ class IGCNet(nn.Module):
                 )
             model = cls(ModelConfig.from_dict(described["model"]))
             model.load_state_dict(load_file(weights))
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            if isinstance(error, UserError):
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+            if isinstance(error, UserError) and str(description) in str(error):
                 raise
             raise UserError(
                 f"{weights} cannot be read as a checkpoint ({str(error).splitlines()[0]}): "

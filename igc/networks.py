@@ -34,8 +34,8 @@ class Encoder(nn.Module):
 class PartDecoder(nn.Module):
     """Decodes capsule vectors (B, M, C) to low-resolution maps (B, M, *shape) around learned templates.
 
-    The template of a part is what the decoder draws for the zero vector: the mean part. One hidden
-    layer with a bias a part, then one linear layer shared by all parts.
+    The template of a part is what all faces have in common; the decoder says how one face departs from
+    it, by one hidden layer with a bias a part and one linear layer shared by all parts.
     """
 
     def __init__(self, channels: int, hidden: int, template: Tensor):
@@ -47,10 +47,10 @@ class PartDecoder(nn.Module):
         self.output = nn.Linear(hidden, self.shape.numel(), bias=False)
         nn.init.normal_(self.output.weight, std=0.02)
 
-    def forward(self, capsules: Tensor, strength: float = 1.0) -> Tensor:
-        """`strength` in [0, 1] scales how far a capsule may depart from the template."""
+    def forward(self, capsules: Tensor) -> Tensor:
+        """The departure (B, M, *shape) from the template, to be added to it."""
         hidden = F.relu(self.input(capsules) + self.bias)
-        return self.template + strength * self.output(hidden).unflatten(-1, self.shape)
+        return self.output(hidden).unflatten(-1, self.shape)
 
 
 def upsample(maps: Tensor, size: int) -> Tensor:

@@ -24,10 +24,8 @@ def objective(model: IGCNet, out: Output, target: Tensor, config: TrainConfig) -
         "centre_depth": lambda: losses.centred_depth(out.depth, out.parts.visibility),
         "smooth": lambda: losses.smooth_depth(out.parts.depth, model.fov),
         "seamless": lambda: losses.smooth_depth(out.depth[:, None], model.fov),
-        "alike": lambda: losses.alike_shapes(
-            model.individuality * (model.depth_decoder(out.parts.shape_code) - model.depth_decoder.template)
-        ),
-        "detail": lambda: losses.plain_albedo(model.detail_decoder(out.parts.albedo_code)),
+        "alike": lambda: losses.alike(out.departure),
+        "detail": lambda: losses.plain_albedo(out.detail),
         "compact": lambda: losses.compact_parts(out.soft_visibility),
     }
     for name, term in optional.items():

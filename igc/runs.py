@@ -1,6 +1,7 @@
 """The folder of a training run: checkpoints, history and record, each file written whole or not at all."""
 
 import csv
+import io
 import json
 import os
 import platform
@@ -8,64 +9,52 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 import igc
 from igc.errors import UserError
+from igc.files import write_tensors, write_text
 from igc.model import IGCNet
 
 
-def save_state(out: Path, model: IGCNet, optimiser, settings: dict, epoch: int, history: list) -> None:
-    """Writes the checkpoint: first the model, then what resuming needs."""
+def save_state(out: Path, model: IGCNet, optimiser, settings: dict, history: list[dict]) -> None:
+    """Writes the model, the history as a table, and last what resuming needs, which makes the epoch count."""
     model.save_pretrained(out)
-    tensors = {}
-    for index, state in optimiser.state_dict()["state"].items():
-        tensors |= {
-            f"{index}.{name}": torch.as_tensor(value).cpu().contiguous() for name, value in state.items()
-        }
-    tensors |= {f"model.{name}": value.cpu().contiguous() for name, value in model.state_dict().items()}
-    temporary = out / "state.safetensors.part"
-    save_file(tensors, temporary, metadata={"epoch": str(epoch), "settings": json.dumps(settings)})
-    os.replace(temporary, out / "state.safetensors")
     write_text(out / "train.json", json.dumps(settings["train"], indent=2) + "\n")
-    with (out / "history.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(history[0]))
-        writer.writeheader()
-        writer.writerows(history)
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, fieldnames=list(history[0]))
+    writer.writeheader()
+    writer.writerows(history)
+    write_text(out / "history.csv", table.getvalue())
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    for index, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
+    progress = {"settings": settings, "history": history}
+    write_tensors(out / "state.safetensors", tensors, {"progress": json.dumps(progress)})
 
 
-def resume(out: Path, model: IGCNet, optimiser, settings: dict) -> int:
-    """Loads an unfinished run of the same settings from `out`; returns the number of epochs it has done."""
+def resume(out: Path, model: IGCNet, optimiser, settings: dict) -> list[dict]:
+    """Loads a run of the same settings from `out`; returns its history, empty if there is none."""
     path = out / "state.safetensors"
     if not path.is_file():
-        return 0
+        return []
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata()
+            progress = json.loads(file.metadata()["progress"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{path} cannot be read ({error}): delete it to start again.") from error
-    if json.loads(metadata["settings"]) != settings:
-        return 0
-    model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
-    state: dict[int, dict] = {}
-    for name, value in tensors.items():
-        if not name.startswith("model."):
+        if progress["settings"] != settings:
+            print(f"{out} holds a run with other settings or data, which this one replaces.")
+            return []
+        weights = {name.removeprefix("model."): v for name, v in tensors.items() if name.startswith("model.")}
+        model.load_state_dict(weights)
+        state: dict[int, dict] = {}
+        for name in tensors.keys() - {f"model.{name}" for name in weights}:
             index, key = name.split(".", 1)
-            state.setdefault(int(index), {})[key] = value
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-    return int(metadata["epoch"])
-
-
-def read_history(out: Path) -> list[dict]:
-    """The lines of history.csv so far, numbers as numbers."""
-    path = out / "history.csv"
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [
-            {k: int(v) if k == "epoch" else float(v) for k, v in row.items()} for row in csv.DictReader(file)
-        ]
+            state.setdefault(int(index), {})[key] = tensors[name]
+        groups = optimiser.state_dict()["param_groups"]
+        optimiser.load_state_dict({"state": state, "param_groups": groups})
+        return list(progress["history"])
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise UserError(f"{path} cannot be read ({error}): delete it to start again.") from error
 
 
 def describe_run(dataset, settings: dict, history: list[dict], accelerator) -> dict:
@@ -80,10 +69,3 @@ def describe_run(dataset, settings: dict, history: list[dict], accelerator) -> d
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "versions": {"igc": igc.__version__, "torch": torch.__version__, "python": platform.python_version()},
     }
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file so that it appears whole or not at all."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

@@ -15,5 +15,6 @@ def masks_to_labels(parts: Tensor) -> Tensor:
 def labels(model: IGCNet, images: Tensor, chunk: int = 64) -> Tensor:
     """Part labels (B, S, S) int64 of `images` (B, 3, S, S): 0 background, 1..M the parts."""
     device = next(model.parameters()).device
-    found = [masks_to_labels(model(part.to(device)).view_parts).cpu() for part in images.split(chunk)]
+    chunks = images.split(chunk) if len(images) else ()
+    found = [masks_to_labels(model(part.to(device)).view_parts).cpu() for part in chunks]
     return torch.cat(found) if found else torch.zeros(0, *images.shape[-2:], dtype=torch.int64)

@@ -20,13 +20,13 @@ from accelerate import Accelerator
 from torch import Tensor
 from tqdm import tqdm
 
-from igc.chapter import make_folder
 from igc.config import ModelConfig, TrainConfig
-from igc.data import open_dataset
+from igc.data import open_dataset, read_all
 from igc.errors import UserError
+from igc.files import make_folder, write_text
 from igc.model import IGCNet
 from igc.objective import objective
-from igc.runs import describe_run, read_history, resume, save_state, write_text
+from igc.runs import describe_run, resume, save_state
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 
@@ -50,29 +50,37 @@ def fit(dataset, model_config: ModelConfig, train_config: TrainConfig, out_dir: 
         "train": train_config.to_dict(),
         "data": dataset.fingerprint(),
     }
-    first_epoch = resume(out, model, optimiser, settings)
+    history = resume(out, model, optimiser, settings)
+    first_epoch = len(history)
     model, optimiser = accelerator.prepare(model, optimiser)
     images = load_images(dataset)
-    history = read_history(out)[:first_epoch]
-    bar = tqdm(total=train_config.epochs * steps_per_epoch(len(images), train_config), unit="step")
-    bar.update(first_epoch * steps_per_epoch(len(images), train_config))
+    steps = steps_per_epoch(len(images), train_config)
+    bar = tqdm(
+        total=train_config.epochs * steps, initial=first_epoch * steps, unit="step", desc="training",
+        disable=not accelerator.is_main_process,
+    )  # fmt: skip
     for epoch in range(first_epoch, train_config.epochs):
         row = run_epoch(epoch, images, model, optimiser, train_config, accelerator, bar)
         history.append(row)
-        save_state(out, accelerator.unwrap_model(model), optimiser, settings, epoch + 1, history)
+        if accelerator.is_main_process:
+            save_state(out, accelerator.unwrap_model(model), optimiser, settings, history)
     bar.close()
     record = describe_run(dataset, settings, history, accelerator)
-    write_text(out / "record.json", json.dumps(record, indent=2) + "\n")
+    if accelerator.is_main_process:
+        write_text(out / "record.json", json.dumps(record, indent=2) + "\n")
     return record
 
 
 def run_epoch(epoch, images: Tensor, model, optimiser, config: TrainConfig, accelerator, bar) -> dict:
-    """One pass in an order that depends on seed and epoch alone; returns the epoch's means."""
+    """One pass in an order that depends on seed and epoch alone; returns the epoch's means.
+
+    With several processes each takes its share of every batch, and Accelerate averages the gradients."""
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(config.seed * 100003 + epoch))
     steps, sums, started = steps_per_epoch(len(images), config), {}, time.perf_counter()
     model.train()
     for step in range(steps):
         chosen = order[step * config.batch_size : (step + 1) * config.batch_size]
+        chosen = chosen[accelerator.process_index :: accelerator.num_processes]
         batch = images[chosen].to(accelerator.device).float() / 255
         progress = (epoch * steps + step) / (config.epochs * steps)
         set_learning_rate(optimiser, config, epoch * steps + step, config.epochs * steps)
@@ -134,13 +142,9 @@ def steps_per_epoch(count: int, config: TrainConfig) -> int:
     return max(1, count // config.batch_size)
 
 
-def load_images(dataset, chunk: int = 256) -> Tensor:
+def load_images(dataset) -> Tensor:
     """All images of a data set as one uint8 tensor (N, 3, S, S)."""
-    chunks = []
-    for start in range(0, len(dataset), chunk):
-        indices = list(range(start, min(start + chunk, len(dataset))))
-        chunks.append((dataset.batch(indices, truth=False)["image"] * 255).round().to(torch.uint8))
-    return torch.cat(chunks)
+    return (read_all(dataset, truth=False)["image"] * 255).round().to(torch.uint8)
 
 
 def choose_device(name: str) -> str:

@@ -112,6 +112,13 @@ def test_the_sharper_the_softmax_the_nearer_the_minimum():
     assert errors == sorted(errors, reverse=True) and errors[-1] < 1e-5
 
 
+def test_the_depth_is_the_mean_under_the_softmax_of_the_parts():
+    depth, albedo = part_maps()
+    weights = (-40 * depth).exp()
+    wanted = (weights * depth).sum(dim=1) / weights.sum(dim=1)
+    torch.testing.assert_close(assemble(depth, albedo, 1.0, 40).depth, wanted)
+
+
 def test_the_depth_of_one_part_is_its_depth():
     depth, albedo = part_maps(parts=1)
     whole = assemble(depth, albedo, 2.0, 100)

@@ -103,7 +103,7 @@ def test_parameters_without_sense_are_refused(name, value):
 def test_a_folder_that_cannot_be_made_is_named(elsewhere):
     (elsewhere / "file").write_text("")
     for out in ("file", "file/below"):
-        with pytest.raises(UserError, match="file.*choose another folder"):
+        with pytest.raises(UserError, match=r"file.*choose another folder"):
             chapter.start(namespace(chapter.DataParameters, out=out), chapter.DataParameters)
 
 

@@ -29,6 +29,7 @@ TERMS = {
                          lambda: (torch.randn(3, 5, 4, 4), soft_parts()[:, :-1])),
     "compact_parts": (losses.compact_parts, lambda: (soft_parts(),)),
     "smooth_depth": (lambda depth: losses.smooth_depth(depth, FOV), lambda: (1 + torch.rand(3, 4, 16, 16),)),
+    "alike": (losses.alike, lambda: (torch.randn(3, 4, 8, 8),)),
     "plain_albedo": (losses.plain_albedo, lambda: (torch.randn(3, 4, 3, 8, 8),)),
     "centred_pose": (losses.centred_pose, lambda: (torch.randn(3, 6),)),
     "small_translation": (losses.small_translation, lambda: (torch.randn(3, 6),)),
@@ -185,6 +186,11 @@ def test_planes_do_not_bend_and_bowls_do():
     pixel = 2 * math.tan(FOV / 2) / 16
     bowl = 1 + 0.3 * pixel * axis.square().expand(2, 3, 16, 16)
     assert float(losses.smooth_depth(bowl, FOV)) == pytest.approx(0.6**2, rel=1e-6)
+
+
+def test_a_departure_from_the_mean_shape_costs_its_mean_square():
+    assert losses.alike(torch.zeros(2, 3, 4, 4)) == 0
+    assert losses.alike(torch.tensor([-3.0, 1.0])) == 5
 
 
 def test_detail_costs_its_mean_absolute_value():

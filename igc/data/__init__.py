@@ -1,10 +1,18 @@
 """Data sets: items are dicts with `image`, float32 (3, S, S) in [0, 1], and what truth there is."""
 
+import os
+
+import torch
+from torch import Tensor
+
 from igc.data.folder import ImageFolder
 from igc.data.synthetic import FACE_PARTS, LABELS, SyntheticFaces
 from igc.errors import UserError
 
-__all__ = ["FACE_PARTS", "LABELS", "ImageFolder", "SyntheticFaces", "open_dataset"]
+__all__ = ["FACE_PARTS", "LABELS", "ImageFolder", "SyntheticFaces", "open_dataset", "read_all"]
+
+CHUNK = 64
+"""Items that a worker reads at once."""
 
 
 def open_dataset(data: str, split: str, count: int, size: int = 64, seed: int = 0):
@@ -19,3 +27,27 @@ def open_dataset(data: str, split: str, count: int, size: int = 64, seed: int = 
         return ImageFolder(data, size, split="train" if split == "train" else "test")
     except UserError:
         return ImageFolder(data, size)
+
+
+def read_all(dataset, truth: bool = True) -> dict[str, Tensor]:
+    """All items of a data set, stacked. Faces that must be drawn first are drawn on all cores."""
+    drawn = isinstance(dataset, SyntheticFaces) and len(dataset) >= 4 * CHUNK
+    loader = torch.utils.data.DataLoader(
+        _Chunks(dataset, truth), batch_size=None, num_workers=os.cpu_count() or 1 if drawn else 0
+    )
+    chunks = list(loader)
+    return {name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]}
+
+
+class _Chunks(torch.utils.data.Dataset):
+    """A data set in chunks of neighbouring items."""
+
+    def __init__(self, dataset, truth: bool):
+        self.dataset, self.truth = dataset, truth
+
+    def __len__(self) -> int:
+        return -(-len(self.dataset) // CHUNK)
+
+    def __getitem__(self, chunk: int) -> dict[str, Tensor]:
+        indices = range(chunk * CHUNK, min((chunk + 1) * CHUNK, len(self.dataset)))
+        return self.dataset.batch(indices, truth=self.truth)

@@ -1,10 +1,11 @@
 """The paired notebooks of the book's chapters: made from the .py sources, and compared with them.
 
 `python tests/book/pairs.py book/01_data.py` writes book/01_data.ipynb. The same source always gives the
-same bytes, so that making a notebook again changes nothing.
+same bytes, and a notebook that is in step with its source is left as it is. With `--outputs FOLDER`, what the
+executed copies in FOLDER printed (text only, no pictures) is put into the notebooks.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import jupytext
@@ -34,6 +35,36 @@ def difference(source: Path) -> str | None:
     return None
 
 
+def with_printed_text(
+    notebook: nbformat.NotebookNode, executed: nbformat.NotebookNode
+) -> nbformat.NotebookNode:
+    """`notebook` with what the cells of its executed copy printed; cells are matched by their source."""
+    printed = {
+        cell.source: "".join(o.text for o in cell.outputs if o.get("name") == "stdout")
+        for cell in executed.cells
+        if cell.cell_type == "code"
+    }
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and printed.get(cell.source):
+            cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=printed[cell.source])]
+    return notebook
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sources", nargs="+", type=Path)
+    parser.add_argument("--outputs", type=Path)
+    chosen = parser.parse_args()
+    for source in chosen.sources:
+        paired = source.with_suffix(".ipynb")
+        if chosen.outputs:
+            executed = nbformat.read(chosen.outputs / paired.name, as_version=4)
+            nbformat.write(with_printed_text(read_source(source), executed), paired)
+        elif difference(source) is None:
+            paired.touch()
+        else:
+            nbformat.write(read_source(source), paired)
+
+
 if __name__ == "__main__":
-    for name in sys.argv[1:]:
-        nbformat.write(read_source(Path(name)), Path(name).with_suffix(".ipynb"))
+    main()

@@ -1,0 +1,96 @@
+"""The table of figures, and the command that prints it."""
+
+import json
+import math
+
+import pytest
+import torch
+
+from igc import IGCNet, ModelConfig, evaluate, segment
+
+TINY = ModelConfig(size=32, width=8, channels=12, parts=3)
+
+
+@pytest.fixture(scope="module")
+def data():
+    """(validation, test) faces with their truth."""
+    return tuple(evaluate.load_truth(split, 24, 32) for split in ("validation", "test"))
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return IGCNet(TINY).eval()
+
+
+def test_splits_have_different_people_and_all_truth(data):
+    fit, test = data
+    assert not set(fit["identity"].tolist()) & set(test["identity"].tolist())
+    assert {"image", "labels", "depth", "normal", "pose", "light", "landmarks", "canonical_depth"} <= set(
+        test
+    )
+
+
+def test_explanations_do_not_depend_on_the_chunks(model, data):
+    images = data[1]["image"][:7]
+    whole, pieces = evaluate.explain(model, images), evaluate.explain(model, images, chunk=3)
+    assert torch.equal(whole["labels"], segment.labels(model, images))
+    for name in whole:
+        assert len(whole[name]) == 7
+        torch.testing.assert_close(whole[name].float(), pieces[name].float(), atol=1e-3, rtol=1e-3)
+
+
+def test_every_figure_of_the_protocol_is_there(model, data):
+    row = evaluate.evaluate(model, *data)
+    assert set(row) >= set(evaluate.COLUMNS)
+    assert all(math.isfinite(value) for value in row.values())
+    for name in ("nmi", "iou", "silhouette", "foreground_iou"):
+        assert 0 <= row[name] <= 1, name
+    assert 0 <= row["parts_alive"] <= 3 and row["side"] > 0 and row["error_ratio"] > 0
+
+
+def test_floors_have_the_figures_that_apply_to_them(data):
+    rows = evaluate.evaluate_floors(*data, math.radians(10))
+    labelled = {"six bands", "2 x 3 grid", "k-means", "commonest label (oracle)"}
+    surfaces = {"flat plane", "mean depth", "posed mean face (oracle)"}
+    assert set(rows) == labelled | surfaces
+    for name in labelled:
+        assert set(rows[name]) == {"nmi", "ari", "iou", "nme"}
+        assert rows[name]["nmi"] > 0.05 and rows[name]["nme"] < 1
+    for name in surfaces:
+        assert set(rows[name]) == {"side", "mad", "relief_ratio"}
+    side = [rows[name]["side"] for name in ("flat plane", "mean depth", "posed mean face (oracle)")]
+    assert side == sorted(side, reverse=True)
+
+
+def test_figures_without_truth(model, data):
+    row = evaluate.evaluate_unlabelled(model, data[1]["image"])
+    whole = evaluate.evaluate(model, *data)
+    assert row == pytest.approx({name: whole[name] for name in ("parts_alive", "error_ratio")})
+
+
+def test_the_table_has_a_line_a_figure_and_a_dash_where_one_does_not_apply():
+    text = evaluate.table({"ours": {"nmi": 0.5, "side": 2.0}, "a plane": {"side": 12.3456}})
+    lines = [line.split() for line in text.splitlines()]
+    assert lines == [["ours", "a", "plane"], ["nmi", "0.500", "-"], ["side", "2.000", "12.346"]]
+    assert len({len(line) for line in text.splitlines()}) == 1, "columns are aligned"
+
+
+def test_the_command_prints_the_table_and_writes_the_record(model, tmp_path, capsys):
+    model.save_pretrained(tmp_path / "mine")
+    out = tmp_path / "figures.json"
+    assert evaluate.main([str(tmp_path / "mine"), "--count", "24", "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[0].split()[0] == "mine" and "\nnmi" in printed
+    record = json.loads(out.read_text())
+    assert set(record["figures"]["mine"]) >= set(evaluate.COLUMNS) and "test" in record["data"]
+
+
+@pytest.mark.parametrize(
+    ("options", "named"), [(["no-such-model"], "no-such-model"), (["{}", "--count", "0"], "count")]
+)
+def test_bad_input_is_refused_in_one_sentence(model, tmp_path, capsys, options, named):
+    model.save_pretrained(tmp_path / "mine")
+    assert evaluate.main([option.format(tmp_path / "mine") for option in options]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err.count("\n") == 1 and named in printed.err

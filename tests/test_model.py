@@ -1,0 +1,331 @@
+"""IGCNet: what it promises about its output, and its files."""
+
+import json
+import math
+import os
+import pickle
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from igc import IGCNet, ModelConfig, geometry
+from igc.errors import UserError
+from igc.model import Output
+
+S, M, B = 32, 4, 3
+TINY = {"size": S, "width": 8, "channels": 12}
+
+
+@pytest.fixture(scope="module")
+def model():
+    """An untrained model whose poses and shapes are not quite the same for all images."""
+    torch.manual_seed(3)
+    model = IGCNet(ModelConfig(parts=M, **TINY)).eval()
+    with torch.no_grad():
+        model.vote.weight.mul_(8)
+        model.depth_decoder.output.weight.mul_(3)
+    return model
+
+
+@pytest.fixture(scope="module")
+def images():
+    return torch.rand(B, 3, S, S, generator=torch.Generator().manual_seed(5))
+
+
+@pytest.fixture(scope="module")
+def out(model, images):
+    with torch.no_grad():
+        return model(images)
+
+
+def tensors(item):
+    return [item] if isinstance(item, torch.Tensor) else [t for part in item for t in tensors(part)]
+
+
+def assert_same(found, wanted):
+    for a, b in zip(tensors(found), tensors(wanted), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_shapes_are_those_of_the_contract(out):
+    shapes = {
+        "depth": (S, S), "albedo": (3, S, S), "normal": (3, S, S), "light": (5,), "pose": (6,),
+        "confidence": (2, S, S), "image": (3, S, S), "view_depth": (S, S), "view_normal": (3, S, S),
+        "view_parts": (M, S, S), "view_alpha": (1, S, S), "background": (3, S, S),
+        "soft_visibility": (M + 1, S, S),
+    }  # fmt: skip
+    for name, shape in shapes.items():
+        assert getattr(out, name).shape == (B, *shape), name
+    assert out.parts.depth.shape == (B, M, S, S) and out.parts.albedo.shape == (B, M, 3, S, S)
+    assert out.parts.pose.shape == (B, M, 6) and out.parts.visibility.shape == (B, M + 1, S, S)
+    assert out.parts.shape_code.shape == out.parts.albedo_code.shape == (B, M, 12)
+    assert all(torch.isfinite(value).all() for value in tensors(out))
+    assert isinstance(out, Output)
+
+
+def test_ranges_and_units_are_those_of_the_contract(model, out):
+    config = model.config
+    assert ((out.parts.depth - 1).abs() <= config.depth_range + 1e-6).all()
+    for part in (out.albedo, out.parts.albedo, out.view_parts):
+        assert part.min() >= -1e-5 and part.max() <= 1 + 1e-5
+    assert out.image.min() >= -1e-5
+    assert (out.confidence > 0).all()
+    limit = math.radians(config.rotation_range)
+    assert (out.pose[:, :3].abs() <= limit).all() and (
+        out.pose[:, 3:].abs() <= config.translation_range
+    ).all()
+    assert out.pose[:, :3].std(dim=0).max() > 1e-4, "images have poses of their own"
+    assert ((out.light[:, :2] > 0) & (out.light[:, :2] < 1)).all()
+    torch.testing.assert_close(out.light[:, 2:].norm(dim=1), torch.ones(B))
+    assert (out.light[:, 4] < 0).all(), "the light comes from the camera's side"
+
+
+def test_visibility_is_one_hot_and_the_nearest_part_wins(out):
+    visibility = out.parts.visibility
+    torch.testing.assert_close(visibility.sum(dim=1), torch.ones(B, S, S))
+    assert ((visibility - visibility.round()).abs() < 1e-5).all()
+    face = visibility[:, -1] < 0.5
+    assert face.any() and (~face).any()
+    assert torch.equal(visibility[:, :-1].argmax(dim=1)[face], out.parts.depth.argmin(dim=1)[face])
+
+
+def test_normals_are_unit_vectors(out):
+    torch.testing.assert_close(out.normal.norm(dim=1), torch.ones(B, S, S))
+    assert (out.normal[:, 2] < 0).all()
+    length = out.view_normal.norm(dim=1)
+    torch.testing.assert_close(length, (out.view_depth > 0).float(), atol=1e-4, rtol=0)
+
+
+def test_the_view_has_a_depth_where_and_only_where_there_is_face(out):
+    assert torch.equal(out.view_depth > 0, out.view_alpha[:, 0] > 0.5)
+    torch.testing.assert_close(out.view_alpha, out.view_parts.sum(dim=1, keepdim=True))
+
+
+def test_outside_of_the_face_the_background_is_seen(out):
+    outside = (out.view_alpha == 0).expand_as(out.image)
+    assert outside.any() and torch.equal(out.image[outside], out.background[outside])
+
+
+def test_the_pose_is_the_mean_of_the_votes(out):
+    torch.testing.assert_close(out.pose, out.parts.pose.mean(dim=1))
+
+
+def test_codes_of_parts_share_no_channel(out):
+    for code in (out.parts.shape_code, out.parts.albedo_code):
+        assert ((code != 0).sum(dim=1) <= 1).all()
+    assert torch.equal(out.parts.shape_code != 0, out.parts.albedo_code != 0), "one attention for both"
+
+
+@pytest.mark.parametrize("shape", [(3, S, S), (2, 3, S, S + 16), (2, 1, S, S), (2, 3, 64, 64), (0,)])
+def test_images_of_another_shape_raise(model, shape):
+    with pytest.raises(ValueError, match=f"3, {S}, {S}"):
+        model(torch.zeros(shape))
+
+
+def test_images_of_a_batch_do_not_influence_each_other(model, images, out):
+    with torch.no_grad():
+        alone = model(images[1:2])
+    for a, b in zip(tensors(alone), tensors(out), strict=True):
+        torch.testing.assert_close(a[0], b[1], atol=2e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 12])
+def test_any_number_of_parts(parts, images):
+    found = IGCNet(ModelConfig(parts=parts, **TINY))(images)
+    assert found.view_parts.shape == (B, parts, S, S) and torch.isfinite(found.image).all()
+    assert found.view_alpha.sum() > 0
+    found.image.sum().backward()
+
+
+def test_every_weight_gets_a_finite_gradient(images):
+    model = IGCNet(ModelConfig(parts=M, **TINY))
+    out = model(images)
+    loss = (out.image - images).abs().mean() + out.confidence.mean() + model.mirrored(out).mean()
+    loss.backward()
+    for name, weight in model.named_parameters():
+        assert weight.grad is not None and torch.isfinite(weight.grad).all(), name
+        assert weight.grad.abs().sum() > 0, name
+
+
+def test_without_individuality_all_faces_have_the_same_shape(images):
+    model = IGCNet(ModelConfig(parts=M, **TINY))
+    model.individuality = 0.0
+    depth = model(images).parts.depth
+    torch.testing.assert_close(depth[0], depth[1])
+    model.individuality = 1.0
+    depth = model(images).parts.depth
+    assert not torch.allclose(depth[0], depth[1])
+
+
+def test_symmetric_shapes_are_symmetric(images):
+    found = IGCNet(ModelConfig(parts=M, symmetric_shape=True, **TINY))(images)
+    torch.testing.assert_close(found.parts.depth, found.parts.depth.flip(-1))
+    free = IGCNet(ModelConfig(parts=M, symmetric_shape=False, **TINY))(images)
+    assert not torch.allclose(free.parts.depth, free.parts.depth.flip(-1))
+
+
+def test_the_mirrored_picture_of_a_symmetric_face_is_its_picture(model, out):
+    depth = 0.5 * (out.parts.depth + out.parts.depth.flip(-1))
+    albedo = 0.5 * (out.parts.albedo + out.parts.albedo.flip(-1))
+    with torch.no_grad():
+        whole = model.assemble(depth, albedo)
+        normal = geometry.depth_to_normals(whole.depth, model.fov)
+        symmetric = 0.5 * (normal + normal.flip(-1) * torch.tensor([-1.0, 1.0, 1.0])[:, None, None])
+        view = model.render(whole, symmetric, out.light, out.pose, out.background)
+        face = out._replace(
+            depth=whole.depth, albedo=whole.albedo, normal=symmetric, soft_visibility=whole.soft,
+            parts=out.parts._replace(visibility=whole.visibility),
+        )  # fmt: skip
+        torch.testing.assert_close(model.mirrored(face), view.image, atol=1e-4, rtol=0)
+        lopsided = face._replace(albedo=face.albedo * torch.linspace(0.2, 1, S))
+        assert not torch.allclose(model.mirrored(lopsided), view.image, atol=1e-2)
+
+
+def test_at_zero_pose_the_view_is_the_canonical_face(model, out):
+    with torch.no_grad():
+        view = model.view(out, torch.zeros_like(out.pose))
+    face = out.parts.visibility[:, -1] < 0.5
+    torch.testing.assert_close(view.depth[face], out.depth[face], atol=1e-5, rtol=0)
+    for seen, wanted in ((view.parts, out.parts.visibility[:, :-1]), (view.normal, out.normal)):
+        seen, wanted = seen.movedim(1, -1)[face], wanted.movedim(1, -1)[face]
+        torch.testing.assert_close(seen, wanted, atol=1e-2, rtol=0)
+    outside = (view.alpha == 0).expand_as(view.image)
+    assert (view.image[outside] == 1).all(), "on white"
+
+
+def test_the_view_at_the_own_pose_and_light_is_the_picture(model, out):
+    with torch.no_grad():
+        view = model.view(out)
+    inside = (out.view_alpha > 0.999).expand_as(view.image)
+    torch.testing.assert_close(view.image[inside], out.image[inside], atol=2e-3, rtol=0)
+    assert torch.equal(view.depth, out.view_depth)
+
+
+def test_another_light_changes_the_picture_only(model, out):
+    with torch.no_grad():
+        dark = out.light.clone()
+        dark[:, :2] *= 0.5
+        bright, dim = model.view(out), model.view(out, light=dark)
+    torch.testing.assert_close(1 - bright.alpha + 0.5 * (bright.image - 1 + bright.alpha), dim.image,
+                               atol=1e-5, rtol=0)  # fmt: skip
+    assert torch.equal(bright.depth, dim.depth) and torch.equal(bright.parts, dim.parts)
+
+
+@pytest.fixture
+def saved(model, tmp_path):
+    model.save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_saving_and_loading_gives_the_same_answers(model, saved, images, out):
+    for name in (saved, str(saved)):
+        loaded = IGCNet.from_pretrained(name)
+        assert not loaded.training and loaded.config == model.config
+        with torch.no_grad():
+            assert_same(loaded(images), out)
+
+
+def test_a_checkpoint_is_two_files(saved):
+    assert sorted(path.name for path in saved.iterdir()) == ["config.json", "model.safetensors"]
+
+
+def refusal(path):
+    """The one sentence with which a folder is refused."""
+    with pytest.raises(UserError) as caught:
+        IGCNet.from_pretrained(path)
+    text = str(caught.value)
+    assert "\n" not in text and text.endswith(".")
+    return text
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_a_missing_file_is_named(saved, name):
+    (saved / name).unlink()
+    text = refusal(saved)
+    assert name in text and str(saved) in text
+
+
+def test_what_is_not_there_or_not_a_folder_is_named(tmp_path):
+    assert "no-such-model" in refusal("no-such-model")
+    (tmp_path / "picture.png").write_bytes(b"")
+    assert "picture.png" in refusal(tmp_path / "picture.png")
+    assert str(tmp_path) in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{", "[]", "null", "3", "{}", '{"format": 1}', '{"format": 99, "model": {}}',
+        '{"format": "1", "model": {}}', '{"format": 1, "model": null}',
+        '{"format": 1, "model": {"size": "big"}}', '{"format": 1, "model": {"x": 1}}',
+        '{"format": 1, "model": [1]}', '{"format": 1, "model": {"size": 48}}',
+    ],
+)  # fmt: skip
+def test_a_description_without_sense_is_refused(saved, text):
+    (saved / "config.json").write_text(text)
+    assert str(saved) in refusal(saved)
+
+
+def test_a_description_that_is_not_text_is_refused(saved):
+    (saved / "config.json").write_bytes(b"\xff\xfe\x00\x01")
+    refusal(saved)
+
+
+@pytest.mark.parametrize("keep", [0, 5, 100, -50])
+def test_a_truncated_file_of_weights_is_refused(saved, keep):
+    path = saved / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:keep])
+    assert "model.safetensors" in refusal(saved)
+
+
+@pytest.mark.parametrize("change", ["shape", "missing", "extra"])
+def test_weights_of_another_model_are_refused(saved, change):
+    state = load_file(saved / "model.safetensors")
+    if change == "shape":
+        state["vote.weight"] = torch.zeros(2, 2)
+    elif change == "missing":
+        del state["vote.weight"]
+    else:
+        state["other"] = torch.zeros(1)
+    save_file(state, saved / "model.safetensors")
+    assert "model.safetensors" in refusal(saved)
+
+
+class Payload:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+@pytest.mark.parametrize("kind", ["pickle", "torch"])
+def test_a_pickle_in_place_of_the_weights_is_refused_and_not_run(saved, tmp_path, kind):
+    made = tmp_path / "made-by-the-payload"
+    with (saved / "model.safetensors").open("wb") as file:
+        pickle.dump(Payload(made), file) if kind == "pickle" else torch.save(Payload(made), file)
+    assert "model.safetensors" in refusal(saved)
+    assert not made.exists()
+    with (saved / "model.safetensors").open("rb") as file:
+        if kind == "pickle":
+            pickle.load(file)
+            assert made.exists(), "the payload works, so this test could have failed"
+
+
+def test_a_shipped_model_is_found_by_its_name_but_a_folder_goes_first(saved, monkeypatch, tmp_path):
+    monkeypatch.setattr("igc.model.SHIPPED", tmp_path / "shipped")
+    shutil.copytree(saved, tmp_path / "shipped" / "given-name")
+    monkeypatch.chdir(tmp_path)
+    assert IGCNet.from_pretrained("given-name").config.parts == M
+    IGCNet(ModelConfig(parts=2, **TINY)).save_pretrained("given-name")
+    assert IGCNet.from_pretrained("given-name").config.parts == 2
+    assert "given-name" in refusal("other-name"), "the shipped models are listed"
+
+
+def test_the_description_holds_all_settings(saved, model):
+    described = json.loads((saved / "config.json").read_text())
+    assert described["model"] == model.config.to_dict()
