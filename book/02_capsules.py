@@ -52,7 +52,7 @@ images = faces.batch(range(0, len(faces), max(1, len(faces) // 4))[:4], truth=Fa
 # An image goes in, and three vectors of the same length come out: an embedding of *shape*, one of *albedo*,
 # and one of the *view*, that is, of pose and light.
 
-# %%
+# %% tags=["nbval-check-output"]
 torch.set_grad_enabled(False)
 features, shape, albedo, view = network.encode(images)
 print("images", tuple(images.shape), "→ shape, albedo and view embeddings", tuple(shape.shape))

@@ -29,7 +29,7 @@ out = "runs/03_train"  # the run's folder; an interrupted run in it goes on
 images = 4096  # how many embedded faces to train on
 test_images = 512  # how many other people's faces to measure on
 epochs = 6
-batch_size = 32
+batch_size = 16
 learning_rate = 1e-3
 device = "auto"  # auto, cpu or cuda
 size = 64
@@ -88,6 +88,22 @@ print(f"on {record['machine']}, device {record['device']}")
 # %%
 figures.curves(record["history"], ["reconstruct", "mirror", "silhouette", "contrast"])
 # %% [markdown]
+# ## Three things that make it work
+#
+# **One shape for everybody, at first.** A narrower outline can mean a turned head or a narrower one. While
+# all faces must share one shape, only a turn can explain it; afterwards each face may depart from the
+# common shape, at a price. Without this the shapes of single faces explain what turns should explain.
+#
+# **Rims that reach back.** A depth map seen from the front shows the sides of a head as a rim one pixel
+# wide. When the head turns, that rim is what comes into view. So a part may reach back nearly as far as a
+# head is deep before it counts as background. With a backdrop close behind the face a turned head loses its
+# side, and the network learns not to turn it.
+#
+# **One surface.** The parts' surfaces cross where one part ends and the next begins. A price on the bending
+# of the *assembled* surface, not only of each part's own, makes them meet without a crease.
+#
+# None of the three is in the paper; they are ours, and the configuration can switch each of them off.
+#
 # ## What it sees in a face
 #
 # Faces of people who were not in the training set. From left to right: the image; the drawing of what was

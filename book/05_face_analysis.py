@@ -56,7 +56,7 @@ figures.grid([[figures.picture(image[8 * p + i]) for i in range(8)] for p in ran
 # components: part 1's shape, part 1's albedo, part 2's shape, ... The first picture of each person is the
 # gallery; all others are probes, and a probe is given the name of the gallery face with the largest cosine.
 
-# %%
+# %% tags=["nbval-check-output"]
 parts = analysis.components(network, image)
 pixels = image.flatten(1).numpy()
 colour = image.mean(dim=(2, 3)).numpy()

@@ -46,7 +46,7 @@ class TrainParameters(_Common):
     images: int = setting(4096, 32, 10**7, about="how many embedded faces to train on")
     test_images: int = setting(512, 16, 10**5, about="how many to measure on")
     epochs: int = setting(6, 1, 100000)
-    batch_size: int = setting(32, 2, 65536)
+    batch_size: int = setting(16, 2, 65536)
     learning_rate: float = setting(1e-3, 1e-7, 1.0)
     device: str = setting("auto", choices=("auto", "cpu", "cuda"))
     size: int = setting(64, 32, 512)

@@ -88,7 +88,7 @@ class ModelConfig(Config):
     width: int = setting(32, 4, 512, about="channels of the narrowest encoder and decoder layer")
     fov: float = setting(10.0, 1.0, 120.0, about="field of view of the camera in degrees (Unsup3D: 10)")
     depth_range: float = setting(0.1, 0.01, 0.5, about="depth lies within 1 +- this (Unsup3D: 0.1)")
-    backdrop: float = setting(0.045, 0.0, 0.5, about="how far behind 1 a part stops being visible")
+    backdrop: float = setting(0.085, 0.0, 0.5, about="how far behind 1 a part stops being visible")
     rotation_range: float = setting(
         60.0, 1.0, 180.0, about="largest angle of a pose in degrees (Unsup3D: 60)"
     )
@@ -113,12 +113,12 @@ class TrainConfig(Config):
     """How an IGCNet is trained. The weights are ours; the book says which of the terms are the paper's."""
 
     epochs: int = setting(6, 1, 100000, about="passes over the images")
-    batch_size: int = setting(32, 2, 65536, about="images a step")
+    batch_size: int = setting(16, 2, 65536, about="images a step")
     learning_rate: float = setting(1e-3, 1e-7, 1.0, about="of Adam")
     seed: int = setting(0, 0, 2**31 - 1, about="of weights and order")
     device: str = setting("auto", choices=("auto", "cpu", "cuda"), about="auto takes a GPU if there is one")
     warmup: int = setting(100, 0, 10**6, about="steps over which the learning rate rises")
-    common_shape: float = setting(0.25, 0.0, 0.5, about="share of the run in which all faces share one shape")
+    common_shape: float = setting(0.2, 0.0, 0.5, about="share of the run in which all faces share one shape")
     mirror: float = setting(0.5, 0.0, 10.0, about="weight of the mirrored reconstruction")
     confidence: bool = setting(True, about="weigh residuals by a predicted scale (Unsup3D)")
     gradient: float = setting(0.5, 0.0, 10.0, about="weight of image gradients in the photometric term")
@@ -130,6 +130,6 @@ class TrainConfig(Config):
     centre_depth: float = setting(20.0, 0.0, 1000.0, about="weight that holds the face's mean depth at 1")
     smooth: float = setting(1.0, 0.0, 1000.0, about="weight on the bending of the depth maps")
     seamless: float = setting(0.0, 0.0, 1000.0, about="weight on the bending of the assembled depth map")
-    alike: float = setting(0.0, 0.0, 1000.0, about="price of a face's departure from the mean shape")
+    alike: float = setting(0.5, 0.0, 1000.0, about="price of a face's departure from the mean shape")
     detail: float = setting(0.1, 0.0, 10.0, about="price of fine detail in a part's albedo")
     compact: float = setting(0.05, 0.0, 10.0, about="weight that keeps a part in one place")
