@@ -52,6 +52,8 @@ weights: | $(VENV)
 	$(BIN)/python -m igc.train --data synthetic --epochs 30 --out runs/synthetic-64
 	$(BIN)/python -m igc.evaluate runs/synthetic-64 --out igc/checkpoints/synthetic-64/figures.json
 	cp runs/synthetic-64/{model.safetensors,config.json,record.json} igc/checkpoints/synthetic-64/
+	$(BIN)/python -m benchmarks.card
+	$(BIN)/python -m benchmarks.pictures
 
 lab: $(NOTEBOOKS) | $(VENV)
 	$(BIN)/jupyter lab book/
