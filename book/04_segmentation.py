@@ -22,7 +22,7 @@ data = "synthetic"  # or a folder of face images
 seed = 0
 out = "build/out/04_segmentation"
 model = "synthetic-64"  # a shipped model, or a run's folder such as runs/03_train
-test_images = 512
+test_images = 256
 
 # %%
 from igc.chapter import SegmentParameters, start

@@ -44,7 +44,7 @@ class TrainParameters(_Common):
 
     out: str = setting("runs/03_train")
     images: int = setting(4096, 32, 10**7, about="how many embedded faces to train on")
-    test_images: int = setting(512, 16, 10**5, about="how many to measure on")
+    test_images: int = setting(256, 16, 10**5, about="how many to measure on")
     epochs: int = setting(6, 1, 100000)
     batch_size: int = setting(16, 2, 65536)
     learning_rate: float = setting(1e-3, 1e-7, 1.0)
@@ -59,7 +59,7 @@ class SegmentParameters(_Common):
 
     out: str = setting("build/out/04_segmentation")
     model: str = setting("synthetic-64")
-    test_images: int = setting(512, 16, 10**5)
+    test_images: int = setting(256, 16, 10**5)
 
 
 @dataclass(frozen=True)
