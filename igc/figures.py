@@ -10,8 +10,9 @@ from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from igc.geometry import depth_to_points
-from igc.model import IGCNet, Output
+from igc.geometry import depth_to_points, transform
+from igc.model import IGCNet
+from igc.outputs import Output
 from igc.segment import masks_to_labels
 
 PART_COLOURS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377")
@@ -110,12 +111,18 @@ def explanation(images: Tensor, out: Output) -> Figure:
 
 def turned(model: IGCNet, out: Output, angles=ANGLES) -> list[Tensor]:
     """The faces of `out` seen from the given yaw angles (degrees): a list of (B, 3, S, S)."""
-    views = []
-    for angle in angles:
-        pose = torch.zeros_like(out.pose)
-        pose[:, 1] = np.radians(angle)
-        views.append(model.view(out, pose).image)
-    return views
+    return [model.view(out, turn(model, out, angle)).image for angle in angles]
+
+
+def turn(model: IGCNet, out: Output, angle: float) -> Tensor:
+    """The pose (B, 6) with yaw `angle` (degrees) in which the middle of each face stays where it is."""
+    face = (out.parts.visibility[:, -1] < 0.5)[..., None]
+    points = depth_to_points(out.depth, model.fov) * face
+    middle = points.sum(dim=(1, 2)) / face.sum(dim=(1, 2)).clamp(min=1)
+    pose = torch.zeros_like(out.pose)
+    pose[:, 1] = np.radians(angle)
+    pose[:, 3:] = middle - transform(middle[:, None], pose)[:, 0]
+    return pose
 
 
 def turning(model: IGCNet, images: Tensor, out: Output, angles=ANGLES) -> Figure:
@@ -184,9 +191,7 @@ def turning_parts(model: IGCNet, out: Output, angles=ANGLES) -> Figure:
     for i in range(len(out.pose)):
         drawn, coloured = [], []
         for angle in angles:
-            pose = torch.zeros_like(out.pose)
-            pose[:, 1] = np.radians(angle)
-            view = model.view(out, pose)
+            view = model.view(out, turn(model, out, angle))
             drawn.append(picture(view.image[i]))
             coloured.append(label_picture(masks_to_labels(view.parts)[i], view.image[i]))
         rows.append(drawn + coloured)

@@ -9,7 +9,6 @@ where the photograph was taken from.
 import json
 import math
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -24,88 +23,13 @@ from igc.config import ModelConfig
 from igc.errors import UserError
 from igc.files import write_tensors, write_text
 from igc.networks import Encoder, PartDecoder, upsample
+from igc.outputs import Decoded, Output, Parts, View
 from igc.raster import interpolate, rasterize
 
 FORMAT = 1
 """Version of the checkpoint's layout; a checkpoint of another version is refused."""
 
 SHIPPED = Path(__file__).parent / "checkpoints"
-
-
-class Parts(NamedTuple):
-    """The part capsules, in the canonical frame. M parts, S pixels."""
-
-    depth: Tensor
-    """(B, M, S, S)"""
-    albedo: Tensor
-    """(B, M, 3, S, S) in [0, 1]"""
-    pose: Tensor
-    """(B, M, 6): every part's vote for the pose"""
-    light: Tensor
-    """(B, M, 5): every part's vote for the light"""
-    visibility: Tensor
-    """(B, M+1, S, S) one-hot over the parts and, last, the background"""
-    shape_code: Tensor
-    """(B, M, C): the part's share of the shape embedding"""
-    albedo_code: Tensor
-    """(B, M, C): the part's share of the albedo embedding"""
-
-
-class Decoded(NamedTuple):
-    """What the decoders draw from the codes of the parts."""
-
-    depth: Tensor
-    """(B, M, S, S)"""
-    albedo: Tensor
-    """(B, M, 3, S, S) in [0, 1]"""
-    departure: Tensor
-    """(B, M, S/4, S/4): how far the shapes depart from the templates, in units of the depth range"""
-    detail: Tensor
-    """(B, M, 3, S/2, S/2): fine detail of the albedo, in logits"""
-
-
-class View(NamedTuple):
-    """A rendering, in the frame of the image."""
-
-    image: Tensor
-    """(B, 3, S, S), 0 or more; above 1 where a bright albedo is lit strongly"""
-    depth: Tensor
-    """(B, S, S), 0 where the face is not"""
-    normal: Tensor
-    """(B, 3, S, S), 0 where the face is not"""
-    parts: Tensor
-    """(B, M, S, S): how much of each pixel each part covers"""
-    alpha: Tensor
-    """(B, 1, S, S): how much of each pixel the face covers"""
-
-
-class Output(NamedTuple):
-    """What IGCNet tells about images (B, 3, S, S). Canonical unless the name starts with `view`."""
-
-    parts: Parts
-    depth: Tensor
-    albedo: Tensor
-    normal: Tensor
-    light: Tensor
-    """(B, 5): ambient, diffuse, unit direction from the surface to the light"""
-    pose: Tensor
-    """(B, 6): pitch, yaw, roll in radians, translation"""
-    confidence: Tensor
-    """(B, 2, S, S): scale of the residual, straight and mirrored"""
-    image: Tensor
-    view_depth: Tensor
-    view_normal: Tensor
-    view_parts: Tensor
-    view_alpha: Tensor
-    background: Tensor
-    """(B, 3, S, S): what is taken to be behind the face"""
-    soft_visibility: Tensor
-    """(B, M+1, S, S): the softmax behind `parts.visibility`"""
-    features: Tensor
-    """(B, F, S/4, S/4): the encoder's local features, which the contrastive term compares"""
-    departure: Tensor
-    detail: Tensor
-    """see `Decoded`"""
 
 
 class IGCNet(nn.Module):

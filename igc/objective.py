@@ -5,7 +5,8 @@ from torch import Tensor
 
 from igc import losses
 from igc.config import TrainConfig
-from igc.model import IGCNet, Output
+from igc.model import IGCNet
+from igc.outputs import Output
 
 
 def objective(model: IGCNet, out: Output, target: Tensor, config: TrainConfig) -> dict[str, Tensor]:

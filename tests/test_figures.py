@@ -4,6 +4,8 @@ import matplotlib
 
 matplotlib.use("Agg")
 
+import math
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -87,10 +89,16 @@ def test_a_grid_has_a_cell_for_every_picture():
     assert [len(axis.images) for axis in figure.axes] == [1, 1, 1, 1, 1, 0]
 
 
-def test_the_first_view_of_turned_is_the_view_at_that_angle(explained):
+def test_turning_keeps_the_middle_of_the_face_in_its_place(explained):
     model, _, out = explained
-    pose = torch.zeros_like(out.pose)
-    pose[:, 1] = np.radians(30)
+    pose = figures.turn(model, out, 30)
+    assert torch.allclose(pose[:, 1], torch.tensor(math.radians(30))) and not pose[:, [0, 2]].any()
+    face = out.parts.visibility[:, -1] < 0.5
+    points = geometry.depth_to_points(out.depth, model.fov)
+    for i in range(len(pose)):
+        middle = points[i][face[i]].mean(dim=0)
+        moved = geometry.transform(middle[None, None], pose[i : i + 1])[0, 0]
+        torch.testing.assert_close(moved, middle, atol=1e-5, rtol=0)
     with torch.no_grad():
         views = figures.turned(model, out, (30, -30))
         assert len(views) == 2 and torch.equal(views[0], model.view(out, pose).image)

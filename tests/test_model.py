@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from igc import IGCNet, ModelConfig, geometry
 from igc.errors import UserError
-from igc.model import Output
+from igc.outputs import Output
 
 S, M, B = 32, 4, 3
 TINY = {"size": S, "width": 8, "channels": 12}
