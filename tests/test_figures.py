@@ -13,7 +13,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from igc import IGCNet, ModelConfig, analysis, figures
+from igc import IGCNet, ModelConfig, analysis, figures, geometry
 
 M = 3
 
