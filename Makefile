@@ -16,6 +16,8 @@ VENV := .venv/.installed
 export MALLOC_MMAP_THRESHOLD_ := 1073741824
 export MALLOC_TRIM_THRESHOLD_ := 1073741824
 export MALLOC_TOP_PAD_ := 67108864
+# OpenMP threads that wait by spinning starve whatever else runs.
+export OMP_WAIT_POLICY := passive
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
 CHAPTERS := $(sort $(patsubst book/%.py,%,$(wildcard book/*.py)))

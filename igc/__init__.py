@@ -1,6 +1,11 @@
 """Inverse graphics capsules: a face as six 3D parts, learned from unlabelled images."""
 
+import os
 from importlib import import_module
+
+# OpenMP's threads wait by spinning; beside any other busy program that makes a step five times slower.
+# It reads this when PyTorch is loaded, so set it first (measured with benchmarks/step.py under load).
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __version__ = "0.1.0"
 
