@@ -26,9 +26,9 @@
 data = "synthetic"  # or a folder of face images
 seed = 0
 out = "runs/03_train"  # the run's folder; an interrupted run in it goes on
-images = 4096  # how many embedded faces to train on
+images = 2048  # how many embedded faces to train on
 test_images = 256  # how many other people's faces to measure on
-epochs = 6
+epochs = 10
 batch_size = 16
 learning_rate = 1e-3
 device = "auto"  # auto, cpu or cuda

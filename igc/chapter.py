@@ -43,9 +43,9 @@ class TrainParameters(_Common):
     """Of chapter 03."""
 
     out: str = setting("runs/03_train")
-    images: int = setting(4096, 32, 10**7, about="how many embedded faces to train on")
+    images: int = setting(2048, 32, 10**7, about="how many embedded faces to train on")
     test_images: int = setting(256, 16, 10**5, about="how many to measure on")
-    epochs: int = setting(6, 1, 100000)
+    epochs: int = setting(10, 1, 100000)
     batch_size: int = setting(16, 2, 65536)
     learning_rate: float = setting(1e-3, 1e-7, 1.0)
     device: str = setting("auto", choices=("auto", "cpu", "cuda"))

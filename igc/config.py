@@ -112,7 +112,7 @@ class ModelConfig(Config):
 class TrainConfig(Config):
     """How an IGCNet is trained. The weights are ours; the book says which of the terms are the paper's."""
 
-    epochs: int = setting(6, 1, 100000, about="passes over the images")
+    epochs: int = setting(10, 1, 100000, about="passes over the images")
     batch_size: int = setting(16, 2, 65536, about="images a step")
     learning_rate: float = setting(1e-3, 1e-7, 1.0, about="of Adam")
     seed: int = setting(0, 0, 2**31 - 1, about="of weights and order")

@@ -173,7 +173,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--data", default="synthetic", help="a folder of face images, or 'synthetic'")
     parser.add_argument("--out", required=True, help="the run's folder; an interrupted run in it goes on")
-    parser.add_argument("--images", type=int, default=4096, help="how many embedded faces, for 'synthetic'")
+    parser.add_argument("--images", type=int, default=2048, help="how many embedded faces, for 'synthetic'")
     groups = {}
     for kind in (ModelConfig, TrainConfig):
         names = [field for field in dataclasses.fields(kind)]
