@@ -92,9 +92,11 @@ figures.grid(
 # background is. Behind the picture is one line of mathematics. With part depths $d_m(x)$,
 #
 # $$
-# v_m(x) = \mathrm{onehot}\Big(\arg\min_m d_m(x)\Big), \qquad
-# d(x) = \sum_m \mathrm{softmax}_m\big(-k\, d_m(x)\big)\, d_m(x), \qquad
-# a(x) = \sum_m v_m(x)\, a_m(x) .
+# \begin{aligned}
+# v_m(x) &= \mathrm{onehot}\big(\arg\min_m d_m(x)\big), \\
+# d(x) &= \textstyle\sum_m \mathrm{softmax}_m\big(-k\, d_m(x)\big)\, d_m(x), \\
+# a(x) &= \textstyle\sum_m v_m(x)\, a_m(x) .
+# \end{aligned}
 # $$
 #
 # The one-hot choice has no gradient; in training the gradient of the softmax stands in for it. A row
