@@ -102,7 +102,7 @@ figures.curves(record["history"], ["reconstruct", "mirror", "silhouette", "contr
 # **One surface.** The parts' surfaces cross where one part ends and the next begins. A price on the bending
 # of the *assembled* surface, not only of each part's own, makes them meet without a crease.
 #
-# None of the three is in the paper; they are ours, and the configuration can switch each of them off.
+# None of the three is in the paper. They are ours, and each is a setting that can be changed.
 #
 # ## What it sees in a face
 #
