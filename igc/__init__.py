@@ -3,8 +3,8 @@
 import os
 from importlib import import_module
 
-# OpenMP's threads wait by spinning; beside any other busy program that makes a step five times slower.
-# It reads this when PyTorch is loaded, so set it first (measured with benchmarks/step.py under load).
+# OpenMP's threads wait by spinning, which is many times slower beside another busy program (seen with
+# benchmarks/step.py under load). It reads this when PyTorch is loaded, so set it first.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __version__ = "0.1.0"

@@ -1,7 +1,7 @@
 """The networks: one encoder from an image to embeddings, and small decoders from a capsule to its maps.
 
 Canonical maps are aligned over faces (an eye is where eyes are), so fully connected decoders do what
-convolutional ones do at a hundredth of the cost; smoothness comes from the low resolution they draw at.
+convolutional ones do at far lower cost; smoothness comes from the low resolution they draw at.
 """
 
 from functools import lru_cache
@@ -54,8 +54,8 @@ class PartDecoder(nn.Module):
 
 
 def upsample(maps: Tensor, size: int) -> Tensor:
-    """Bicubic enlargement of (..., h, h) maps to (..., size, size), as two products with fixed matrices
-    (six times faster than `interpolate` on a CPU, and on parts it is a third of the step)."""
+    """Bicubic enlargement of (..., h, h) maps to (..., size, size), as two products with fixed matrices,
+    which are faster than `interpolate` on a CPU."""
     matrix = interpolation_matrix(maps.shape[-1], size).to(maps)
     return matrix @ (maps @ matrix.T)
 
