@@ -108,8 +108,9 @@ def run_epoch(epoch, images: Tensor, model, optimiser, config: TrainConfig, acce
 
 
 def keep_memory() -> None:
-    """Asks glibc to keep freed blocks instead of handing them back: page faults otherwise dominate
-    element-wise work on a CPU (ours; its effect on a whole step has not been measured). Does nothing elsewhere."""
+    """Asks glibc to keep freed blocks instead of handing them back: page faults can otherwise dominate
+    element-wise work on a CPU (ours; its effect on a whole step has not been measured). Does nothing
+    elsewhere."""
     if platform.system() == "Linux" and platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL("libc.so.6")
         for parameter, size in (
