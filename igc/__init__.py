@@ -20,13 +20,16 @@ _ROOMS = (
     "analysis",
     "data",
     "evaluate",
+    "export",
     "figures",
     "geometry",
     "metrics",
     "raster",
     "segment",
     "shading",
+    "views",
     "views3d",
+    "widgets",
 )
 __all__ = ["IGCNet", "ModelConfig", "TrainConfig", "UserError", "__version__", "fit"]
 

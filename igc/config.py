@@ -97,6 +97,7 @@ class ModelConfig(Config):
     shared_attention: bool = setting(True, about="one-hot channel attention, shared by shape and albedo")
     symmetric_shape: bool = setting(True, about="canonical depth, and with it the parts, is mirror-symmetric")
     pose_votes: bool = setting(True, about="every part votes for the pose and the light")
+    outlines: bool = setting(True, about="pixels that an outline crosses are blended by the area covered")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -10,10 +10,11 @@ from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from igc.geometry import depth_to_points, transform
+from igc.geometry import depth_to_points
 from igc.model import IGCNet
 from igc.outputs import Output
 from igc.segment import masks_to_labels
+from igc.views import view
 
 PART_COLOURS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377")
 """Tol's 'bright' scheme, safe for colour-blind readers: part m is always drawn in colour m (mod 6)."""
@@ -111,37 +112,22 @@ def explanation(images: Tensor, out: Output) -> Figure:
 
 def turned(model: IGCNet, out: Output, angles=ANGLES) -> list[Tensor]:
     """The faces of `out` seen from the given yaw angles (degrees): a list of (B, 3, S, S)."""
-    return [model.view(out, turn(model, out, angle)).image for angle in angles]
-
-
-def turn(model: IGCNet, out: Output, angle: float) -> Tensor:
-    """The pose (B, 6) with yaw `angle` (degrees) in which the middle of each face stays where it is."""
-    face = (out.parts.visibility[:, -1] < 0.5)[..., None]
-    points = depth_to_points(out.depth, model.fov) * face
-    middle = points.sum(dim=(1, 2)) / face.sum(dim=(1, 2)).clamp(min=1)
-    pose = torch.zeros_like(out.pose)
-    pose[:, 1] = np.radians(angle)
-    pose[:, 3:] = middle - transform(middle[:, None], pose)[:, 0]
-    return pose
+    return [view(model, out, angle).image for angle in angles]
 
 
 def turning(model: IGCNet, images: Tensor, out: Output, angles=ANGLES) -> Figure:
     """A row a face: the image, and what the model says that it looks like from `angles`."""
     views = turned(model, out, angles)
-    rows = [[picture(images[i])] + [picture(view[i]) for view in views] for i in range(len(images))]
+    rows = [[picture(images[i])] + [picture(seen[i]) for seen in views] for i in range(len(images))]
     return grid(rows, ["image"] + [f"{angle:+d}°" if angle else "0°" for angle in angles])
 
 
 def relighting(model: IGCNet, images: Tensor, out: Output) -> Figure:
     """A row a face: the image, and its front view lit from the left, above, the front and the right."""
-    lights = {"left": (-1.0, 0.0), "above": (0.0, -1.0), "front": (0.0, 0.0), "right": (1.0, 0.0)}
+    lights = {"left": (-45, 0), "above": (0, -45), "front": (0, 0), "right": (45, 0)}
     columns = [[picture(image) for image in images]]
     for x, y in lights.values():
-        light = out.light.clone()
-        light[:, :2] = torch.tensor([0.35, 0.75])
-        light[:, 2:] = torch.nn.functional.normalize(torch.tensor([x, y, -1.0]), dim=0)
-        view = model.view(out, torch.zeros_like(out.pose), light)
-        columns.append([picture(image) for image in view.image])
+        columns.append([picture(image) for image in view(model, out, light_x=x, light_y=y).image])
     return grid([list(row) for row in zip(*columns, strict=True)], ["image", *lights])
 
 
@@ -191,9 +177,9 @@ def turning_parts(model: IGCNet, out: Output, angles=ANGLES) -> Figure:
     for i in range(len(out.pose)):
         drawn, coloured = [], []
         for angle in angles:
-            view = model.view(out, turn(model, out, angle))
-            drawn.append(picture(view.image[i]))
-            coloured.append(label_picture(masks_to_labels(view.parts)[i], view.image[i]))
+            seen = view(model, out, angle)
+            drawn.append(picture(seen.image[i]))
+            coloured.append(label_picture(masks_to_labels(seen.parts)[i], seen.image[i]))
         rows.append(drawn + coloured)
     return grid(rows, [f"{angle:+d}°" if angle else "0°" for angle in angles] * 2, side=0.95)
 
@@ -237,7 +223,8 @@ def part_gallery(images: Tensor, out: Output) -> Figure:
 
 
 def part_meshes(model: IGCNet, out: Output, item: int) -> dict:
-    """The parts of one face as `views3d.parts_view` takes them: points, lit colours, masks, names."""
+    """The parts of one face as `views3d.parts_view` takes them: points (M, S, S, 3),
+    albedo (M, S, S, 3) in [0, 1], masks (M, S, S) where each is the nearest, and names; canonical."""
     depth, albedo = out.parts.depth[item], out.parts.albedo[item].movedim(1, -1)
     visible = out.parts.visibility[item, :-1] > 0.5
     return {

@@ -84,8 +84,7 @@ def posed_mean_face(fit: dict, test: dict, fov: float) -> tuple[Tensor, Tensor]:
     points = geometry.transform(geometry.depth_to_points(mean, fov), test["pose"])
     pixels = geometry.points_to_pixels(points, size, fov)
     fragments = rasterize(pixels, size, face.expand(count, -1, -1))
-    normal = geometry.depth_to_normals(mean, fov).movedim(1, -1)
-    turned = geometry.rotate(normal, test["pose"][:, :3]).movedim(-1, 1)
+    turned = geometry.rotate_normals(geometry.depth_to_normals(mean, fov), test["pose"])
     return fragments.depth, torch.nn.functional.normalize(interpolate(fragments, turned), dim=1)
 
 

@@ -25,6 +25,7 @@ from igc.files import write_tensors, write_text
 from igc.networks import Encoder, PartDecoder, upsample
 from igc.outputs import Decoded, Output, Parts, View
 from igc.raster import interpolate, rasterize
+from igc.raster.outlines import blend_outlines
 
 FORMAT = 1
 """Version of the checkpoint's layout; a checkpoint of another version is refused."""
@@ -116,16 +117,23 @@ class IGCNet(nn.Module):
         return assemble(depth, albedo, 1 + self.config.backdrop, self.config.sharpness)
 
     def render(
-        self, whole: Assembly, normal: Tensor, light: Tensor, pose: Tensor, background: Tensor
+        self,
+        whole: Assembly,
+        normal: Tensor,
+        light: Tensor,
+        pose: Tensor,
+        background: Tensor,
+        zoom: float = 1.0,
     ) -> View:
-        """Lights the object capsule, moves it by `pose` (B, 6) and draws it over `background`."""
-        turned = geometry.rotate(normal.movedim(1, -1), pose[:, :3]).movedim(-1, 1)
+        """Lights the object capsule, moves it by `pose` (B, 6) and draws it over `background`, which may be
+        of any size (B, 3, T, T); so is the drawing then."""
+        turned = geometry.rotate_normals(normal, pose)
         lit = self.shade(whole, normal, light)
         attributes = torch.cat((lit, whole.visibility[:, :-1], turned), dim=1)
-        seen, depth = self.draw(whole, attributes, pose)
+        seen, depth = self.draw(whole, attributes, pose, background.shape[-1], zoom)
         image, parts, normals = seen.split((3, self.config.parts, 3), dim=1)
         alpha = parts.sum(dim=1, keepdim=True)
-        inside = alpha > 0.5
+        inside = (alpha > 0.5) & (depth > 0)[:, None]
         return View(
             image + (1 - alpha) * background,
             depth * inside[:, 0],
@@ -138,16 +146,20 @@ class IGCNet(nn.Module):
         """The lit canonical face (B, 3, S, S), 0 outside of it."""
         return whole.albedo * shading.lambert(normal, light) * (1 - whole.visibility[:, -1:])
 
-    def draw(self, whole: Assembly, attributes: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
-        """Canonical maps (B, C, S, S) as they are seen from `pose`: (B, C, S, S), and depth (B, S, S).
-
-        Only triangles that touch the face are drawn.
+    def draw(
+        self, whole: Assembly, attributes: Tensor, pose: Tensor, size: int, zoom: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
+        """Canonical maps (B, C, S, S) as they are seen from `pose` on `size` pixels, `zoom` times as large:
+        (B, C, size, size), and depth (B, size, size). Only triangles that touch the face are drawn.
         """
         points = geometry.transform(geometry.depth_to_points(whole.depth, self.fov), pose)
-        pixels = geometry.points_to_pixels(points, self.config.size, self.fov)
+        pixels = geometry.points_to_pixels(points, size, geometry.zoomed(self.fov, zoom))
         drawn = whole.visibility[:, -1] < 0.5
-        fragments = rasterize(pixels, self.config.size, drawn)
-        return interpolate(fragments, attributes), fragments.depth
+        fragments = rasterize(pixels, size, drawn)
+        seen = interpolate(fragments, attributes)
+        if self.config.outlines:
+            seen = blend_outlines(seen, fragments, pixels, drawn)
+        return seen, fragments.depth
 
     def mirrored(self, out: Output) -> Tensor:
         """The images (B, 3, S, S) that the mirrored canonical face gives under the same pose and light."""
@@ -157,14 +169,20 @@ class IGCNet(nn.Module):
         normal = out.normal.flip(-1) * out.normal.new_tensor([-1.0, 1.0, 1.0])[:, None, None]
         lit = self.shade(flipped, normal, out.light)
         face = 1 - flipped.visibility[:, -1:]
-        seen, _ = self.draw(flipped, torch.cat((lit, face), dim=1), out.pose)
+        seen, _ = self.draw(flipped, torch.cat((lit, face), dim=1), out.pose, self.config.size)
         return seen[:, :3] + (1 - seen[:, 3:]) * out.background
 
-    def view(self, out: Output, pose: Tensor | None = None, light: Tensor | None = None) -> View:
-        """Draws the faces of `out` from another pose (B, 6) or in another light (B, 5), on white."""
+    def view(
+        self, out: Output, pose: Tensor | None = None, light: Tensor | None = None,
+        zoom: float = 1.0, size: int | None = None,
+    ) -> View:  # fmt: skip
+        """Draws the faces of `out` from another pose (B, 6), in another light (B, 5), larger or smaller (see
+        `geometry.zoomed`), on an image of another size, on white. What is not given stays the faces' own."""
         whole = Assembly(out.depth, out.albedo, out.parts.visibility, out.soft_visibility)
         pose, light = out.pose if pose is None else pose, out.light if light is None else light
-        return self.render(whole, out.normal, light, pose, torch.ones_like(out.image))
+        size = size or self.config.size
+        white = out.image.new_ones(len(out.image), 3, size, size)
+        return self.render(whole, out.normal, light, pose, white, zoom)
 
     def save_pretrained(self, path: str | Path) -> None:
         """Writes `model.safetensors` and `config.json` into the folder `path`."""

@@ -13,7 +13,7 @@ import torch
 from plotly.io.base_renderers import MimetypeRenderer
 
 from igc.errors import UserError
-from igc.geometry import CENTRE
+from igc.meshes import Mesh, close_seams, surface_mesh
 
 UNIT = 1e-4
 """Length of one step of the stored coordinates, in the unit of the points (the head is at depth 1)."""
@@ -21,8 +21,6 @@ HEIGHT = 460
 """Height of a view in CSS pixels; the width is that of the page."""
 PULLS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Stops of the slider that pulls the parts apart: 0 is the assembled head."""
-STEEPEST = 10.0
-"""A triangle is left out where its depth spans more than this many median grid spacings."""
 
 _GREY = "#7d8790"  # legible on a white and on a black page
 _CONFIG = {"displayModeBar": False, "responsive": True, "scrollZoom": False, "showTips": False}
@@ -54,7 +52,9 @@ def parts_view(points, colours, masks, names, title: str | None = None) -> go.Fi
     the legend hides a part, a double click shows it alone. The slider needs no kernel: it works in
     the built book. Raises ValueError where shapes do not fit together, and UserError where no part is left.
     """
-    meshes = _meshes(_array(points), _array(colours), _without_seams(masks), names, skip_empty=True)
+    meshes = _meshes(
+        _array(points), _array(colours), close_seams(_array(masks).astype(bool)), names, skip_empty=True
+    )
     shifts = _pull_directions([mesh["xyz"] for mesh in meshes])
     pulled = [[m["xyz"] + pull * s for m, s in zip(meshes, shifts)] for pull in PULLS]
     figure = go.Figure([_trace(mesh, named=True) for mesh in meshes])
@@ -100,52 +100,20 @@ def _meshes(points, colours, masks, names, skip_empty: bool = False) -> list[dic
             f"points {points.shape}, colours {colours.shape}, masks {masks.shape} and {len(names)} names "
             "do not fit together"
         )
-    meshes = [_mesh(*surface) for surface in zip(points, colours, masks, names)]
-    empty = [mesh["name"] for mesh in meshes if len(mesh["triangles"]) == 0]
-    if len(empty) == len(meshes) or (empty and not skip_empty):
+    surfaces = [surface_mesh(*surface) for surface in zip(points, colours, masks)]
+    empty = [name for name, mesh in zip(names, surfaces) if len(mesh.triangles) == 0]
+    if len(empty) == len(names) or (empty and not skip_empty):
         raise UserError(
             f"There is no triangle to show in {', '.join(empty)}: give a mask with more vertices."
         )
-    return [mesh for mesh in meshes if len(mesh["triangles"])]
+    return [_turned(mesh, name) for mesh, name in zip(surfaces, names) if len(mesh.triangles)]
 
 
-def _mesh(points, colours, mask, name) -> dict:
-    """The triangles of one grid, and the vertices that they use, in plotly's axes (x, z, -y).
-
-    Coordinates are relative to the point that heads turn about: plotly's light fails far from the origin.
-    """
-    triangles = _triangles(points, mask & np.isfinite(points).all(-1))
-    used, triangles = np.unique(triangles, return_inverse=True)
-    xyz = points.reshape(-1, 3)[used].astype(np.float64) - CENTRE
-    return {
-        "xyz": np.stack((xyz[:, 0], xyz[:, 2], -xyz[:, 1]), axis=-1),
-        "triangles": triangles.reshape(-1, 3),
-        "colours": np.clip(colours.reshape(-1, 3)[used], 0, 1),
-        "name": name,
-    }
-
-
-def _triangles(points, mask) -> np.ndarray:
-    """Corner indices (T, 3) of the grid's triangles that lie inside `mask` and span no jump in depth."""
-    height, width = mask.shape
-    index = np.arange(height * width).reshape(height, width)
-    a, b, c, d = (i.reshape(-1) for i in (index[:-1, :-1], index[:-1, 1:], index[1:, :-1], index[1:, 1:]))
-    corners = np.concatenate((np.stack((a, c, b), -1), np.stack((b, c, d), -1)))
-    corners = corners[mask.reshape(-1)[corners].all(-1)]
-    if len(corners) == 0:
-        return corners
-    xyz = points.reshape(-1, 3)[corners]
-    spacing = np.median(np.ptp(xyz[..., 0], axis=-1))
-    return corners[np.ptp(xyz[..., 2], axis=-1) <= STEEPEST * spacing]
-
-
-def _without_seams(masks) -> np.ndarray:
-    """Masks that reach one vertex to the right and down into other parts, and leave no cell out."""
-    masks = _array(masks).astype(bool)
-    reach = masks.copy()
-    reach[..., 1:] |= reach[..., :-1].copy()
-    reach[..., 1:, :] |= reach[..., :-1, :].copy()
-    return reach & masks.any(axis=0)
+def _turned(mesh: Mesh, name: str) -> dict:
+    """A mesh in plotly's axes, (x, z, -y)."""
+    x, y, z = mesh.vertices.T
+    xyz = np.stack((x, z, -y), axis=-1)
+    return {"xyz": xyz, "triangles": mesh.triangles, "colours": mesh.colours, "name": name}
 
 
 def _pull_directions(parts: list[np.ndarray]) -> list[np.ndarray]:

@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from torch.autograd import gradcheck
 
@@ -15,6 +17,15 @@ FOV = math.radians(10)
 
 def random_pose(count=5):
     return torch.cat((torch.randn(count, 3), 0.1 * torch.randn(count, 3)), dim=1).double()
+
+
+def number(low, high):
+    return st.floats(low, high, allow_subnormal=False)
+
+
+turns = st.tuples(number(-3.1, 3.1), number(-1.55, 1.55), number(-3.1, 3.1))
+poses = st.tuples(*[number(-4, 4)] * 3, *[number(-0.5, 0.5)] * 3)
+property_test = settings(max_examples=60, deadline=None)
 
 
 def test_pixel_centres_are_at_half_and_run_right_and_down():
@@ -150,6 +161,112 @@ def test_normals_are_unit_vectors_towards_the_camera_on_rough_depth():
     assert (normal[:, 2] < 0).all()
 
 
+@property_test
+@given(turns)
+def test_angles_give_a_matrix_that_gives_the_angles(angles):
+    angles = torch.tensor(angles, dtype=torch.float64)
+    found = geometry.matrix_to_angles(geometry.rotation_matrix(angles))
+    torch.testing.assert_close(found, angles, atol=1e-9, rtol=0)
+
+
+@property_test
+@given(st.tuples(*[number(-7, 7)] * 3), st.sampled_from((torch.float64, torch.float32)))
+@example((0.3, math.pi / 2, -1.1), torch.float64)
+@example((0.3, -math.pi / 2, 2.0), torch.float32)
+@example((-2.0, math.pi / 2 - 1e-7, 0.4), torch.float32)
+@example((1.0, math.pi / 2 + 1e-9, 0.4), torch.float64)
+@example((3.0, 2.5, -3.0), torch.float64)
+def test_any_rotation_gives_angles_that_give_it_back_even_in_gimbal_lock(angles, dtype):
+    matrix = geometry.rotation_matrix(torch.tensor(angles, dtype=dtype))
+    found = geometry.matrix_to_angles(matrix)
+    accuracy = 1e-12 if dtype == torch.float64 else 1e-6
+    torch.testing.assert_close(geometry.rotation_matrix(found), matrix, atol=accuracy, rtol=0)
+    assert found[1].abs() <= math.pi / 2 + 1e-6, "of the two triples the one with the smaller yaw"
+
+
+def test_angles_of_matrices_keep_the_shape_of_a_batch_and_are_those_of_scipy():
+    turned = Rotation.random(20, random_state=3)
+    matrix = torch.tensor(turned.as_matrix()).reshape(4, 5, 3, 3)
+    found = geometry.matrix_to_angles(matrix)
+    np.testing.assert_allclose(found.reshape(-1, 3), turned.as_euler("xyz"), atol=1e-12)
+
+
+def test_in_exact_gimbal_lock_the_roll_is_zero():
+    quarter = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
+    torch.testing.assert_close(geometry.matrix_to_angles(quarter), torch.tensor([0.0, math.pi / 2, 0.0]))
+
+
+@property_test
+@given(poses, st.tuples(*[number(-2, 2)] * 3))
+def test_any_pose_can_be_undone(pose, point):
+    pose = torch.tensor([pose], dtype=torch.float64)
+    point = torch.tensor([[point]], dtype=torch.float64)
+    there = geometry.transform(point, pose)
+    torch.testing.assert_close(geometry.inverse_transform(there, pose), point, atol=1e-12, rtol=0)
+    from_centre = point - torch.tensor(geometry.CENTRE)
+    moved = there - torch.tensor(geometry.CENTRE) - pose[:, None, 3:]
+    torch.testing.assert_close(moved.norm(), from_centre.norm(), msg="a rigid motion keeps distances")
+
+
+@property_test
+@given(st.integers(1, 9), number(0.02, 3.0), number(0.01, 100), number(0.2, 5), st.integers(0, 2**31))
+def test_depth_to_points_to_pixels_gives_the_depth_back(size, fov, scale, zoom, seed):
+    noise = torch.rand(size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    depth = scale * (0.5 + noise)
+    pixels = geometry.points_to_pixels(geometry.depth_to_points(depth, fov), size, fov)
+    centres = geometry.pixel_centres(size, dtype=torch.float64)
+    torch.testing.assert_close(pixels, torch.cat((centres, depth[..., None]), dim=-1), atol=1e-10, rtol=1e-10)
+    zoomed = geometry.points_to_pixels(geometry.depth_to_points(depth, fov), size, geometry.zoomed(fov, zoom))
+    about_the_middle = zoom * (centres - size / 2) + size / 2
+    torch.testing.assert_close(zoomed[..., :2], about_the_middle, atol=1e-8, rtol=1e-8)
+
+
+def test_normal_maps_turn_into_the_view_and_back():
+    normal = torch.nn.functional.normalize(torch.randn(5, 3, 4, 6).double(), dim=1)
+    pose = random_pose()
+    seen = geometry.rotate_normals(normal, pose)
+    wanted = torch.einsum("bij,bjhw->bihw", geometry.rotation_matrix(pose[:, :3]), normal)
+    torch.testing.assert_close(seen, wanted)
+    torch.testing.assert_close(geometry.rotate_normals(seen, pose, back=True), normal)
+
+
+def test_turned_normals_are_the_normals_of_the_turned_surface():
+    depth = 1 + 0.05 * torch.rand(2, 9, 9, dtype=torch.float64)
+    pose = 0.2 * random_pose(2)
+    seen = geometry.rotate_normals(geometry.depth_to_normals(depth, FOV), pose)
+    moved = geometry.transform(geometry.depth_to_points(depth, FOV), pose)
+    torch.testing.assert_close(seen, geometry.points_to_normals(moved).movedim(-1, 1))
+
+
+def test_one_pose_serves_all_items():
+    points, pose = torch.randn(4, 6, 3).double(), random_pose(1)
+    torch.testing.assert_close(
+        geometry.transform(points, pose), geometry.transform(points, pose.expand(4, 6))
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: geometry.focal_length(64, 0.0), "field of view"),
+        (lambda: geometry.focal_length(64, 10.0), "between 0 and pi radians, not at 10.0"),
+        (lambda: geometry.focal_length(64, math.nan), "field of view"),
+        (lambda: geometry.zoomed(0.2, 0.0), "zoom must be above 0"),
+        (lambda: geometry.zoomed(0.2, math.nan), "zoom must be above 0"),
+        (lambda: geometry.depth_to_points(torch.ones(2, 4, 5), 0.2), r"\(\.\.\., S, S\), not \(2, 4, 5\)"),
+        (lambda: geometry.depth_to_points(torch.ones(4), 0.2), "depth map"),
+        (lambda: geometry.matrix_to_angles(torch.eye(4)), r"\(4, 4\)"),
+        (lambda: geometry.rotate(torch.ones(2, 3), torch.ones(3, 3)), r"\(2, 3\) and \(3, 3\)"),
+        (lambda: geometry.transform(torch.ones(2, 5, 3), torch.ones(2, 5)), r"\(B, 6\)"),
+        (lambda: geometry.inverse_transform(torch.ones(2, 5, 3), torch.ones(3, 6)), r"\(B, 6\)"),
+        (lambda: geometry.transform(torch.ones(2, 5, 4), torch.ones(2, 6)), r"\(2, 5, 4\)"),
+    ],
+)
+def test_arguments_without_sense_are_refused(call, said):
+    with pytest.raises(ValueError, match=said):
+        call()
+
+
 @pytest.mark.parametrize(
     "function",
     [
@@ -161,8 +278,10 @@ def test_normals_are_unit_vectors_towards_the_camera_on_rough_depth():
             geometry.transform(geometry.depth_to_points(depth, 0.5), 0.2 * pose), 5, 0.5
         ),
         lambda depth, pose: geometry.rotation_matrix(pose[:, :3]),
+        lambda depth, pose: geometry.matrix_to_angles(geometry.rotation_matrix(0.4 * pose[:, :3])),
+        lambda depth, pose: geometry.rotate_normals(geometry.depth_to_normals(depth, 0.5), pose),
     ],
-    ids=["points", "normals", "transform", "inverse", "project", "rotation"],
+    ids=["points", "normals", "transform", "inverse", "project", "rotation", "angles", "turned normals"],
 )
 def test_gradients(function):
     depth = (1 + 0.2 * torch.rand(2, 5, 5)).double().requires_grad_()

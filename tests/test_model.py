@@ -98,8 +98,10 @@ def test_normals_are_unit_vectors(out):
     torch.testing.assert_close(length, (out.view_depth > 0).float(), atol=1e-4, rtol=0)
 
 
-def test_the_view_has_a_depth_where_and_only_where_there_is_face(out):
-    assert torch.equal(out.view_depth > 0, out.view_alpha[:, 0] > 0.5)
+def test_the_view_has_a_depth_only_where_there_is_face_and_nearly_everywhere_there(out):
+    face = out.view_alpha[:, 0] > 0.5
+    assert face[out.view_depth > 0].all()
+    assert (out.view_depth > 0)[face].float().mean() > 0.99, "a blended outline may cover half of a pixel"
     torch.testing.assert_close(out.view_alpha, out.view_parts.sum(dim=1, keepdim=True))
 
 

@@ -108,20 +108,20 @@ def test_licence_citation_and_changelog():
 FLOORS = [
     {"errors", "geometry", "outputs"},
     {"config", "files"},
-    {"raster", "shading", "background", "capsules", "networks", "losses", "chapter"},
+    {"raster", "shading", "background", "capsules", "networks", "losses", "meshes", "chapter"},
     {"model", "data"},
-    {"objective", "runs", "segment", "analysis", "metrics", "floors", "views3d"},
-    {"figures"},
-    {"train", "evaluate"},
+    {"objective", "runs", "segment", "analysis", "metrics", "floors", "views", "views3d"},
+    {"figures", "export"},
+    {"train", "evaluate", "widgets", "raster_figures"},
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 NARROW = {  # rooms that know less than their floor allows: each with all that it may know
-    "data": {"data", "errors", "config", "geometry", "shading", "raster"},
+    "data": {"data", "errors", "config", "files", "geometry", "shading", "raster"},
     "chapter": {"errors", "config", "files"},
     "losses": set(),
     "metrics": {"geometry"},
 }
-DRAWING = {"figures", "views3d"}
+DRAWING = {"figures", "views3d", "widgets"}
 JUPYTER = {"IPython", "ipykernel", "ipywidgets", "jupytext", "nbclient", "nbconvert", "nbformat", "papermill"}
 OPTIONAL = {"pytorch3d", "triton"}  # modules around these are imported only when asked for
 IMPORT_NAMES = {"PIL": "pillow", "sklearn": "scikit-learn", "huggingface_hub": "huggingface-hub"}

@@ -6,10 +6,14 @@ import torch
 from torch import Tensor
 
 from igc.data.folder import ImageFolder
-from igc.data.synthetic import FACE_PARTS, LABELS, SyntheticFaces
+from igc.data.planted import PLANTED, Cue
+from igc.data.regions import FACE_PARTS, LABELS
+from igc.data.synthetic import SyntheticFaces
 from igc.errors import UserError
 
-__all__ = ["FACE_PARTS", "LABELS", "ImageFolder", "SyntheticFaces", "open_dataset", "read_all"]
+__all__ = [
+    "FACE_PARTS", "LABELS", "PLANTED", "Cue", "ImageFolder", "SyntheticFaces", "open_dataset", "read_all",
+]  # fmt: skip
 
 CHUNK = 64
 """Items that a worker reads at once."""

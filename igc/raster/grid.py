@@ -1,102 +1,127 @@
-"""An exact z-buffer in plain PyTorch that uses what is known of a grid: its triangles are small.
+"""An exact z-buffer in plain PyTorch that uses what is known of a grid: its cells are small.
 
-Every pair of a triangle and a pixel centre inside the triangle's bounding box is listed (about one and a
-half a triangle for a depth map seen at its own resolution, as many as it takes for a stretched one: no
-window that could be too small), tested against the three edges, and kept by one `scatter_reduce` with the
-smallest (depth, index). Only the winner's weights are computed with gradients, by the caller.
+Every pair of a cell and a pixel centre inside the cell's bounding box is listed (about one and a half a cell
+for a depth map seen at its own resolution, as many as it takes for a stretched one: no window that could be
+too small). A pair is tested against both triangles of the cell, whose common edge is computed once, and the
+nearest triangle of a pixel is kept by one `scatter_reduce` on (depth, index) in one integer.
+
+Corners are taken relative to the pixel's centre before anything is multiplied. Then x1 y2 - y1 x2 changes
+its sign exactly when an edge is walked the other way, so that two neighbours can neither both miss a centre
+on their common edge nor need a tolerance there.
 """
 
 import torch
 from torch import Tensor
 
-EDGE = 3e-5
-"""Pixel centres closer than this to an edge, in barycentric units, count as covered: neighbours overlap on
-their common edge rather than leave a gap there."""
+from igc.raster.weights import PerspectiveWeights, snap
+
+DIAGONALS = ("rising", "falling")
+"""Which way the two triangles of a cell meet: from its lower left to its upper right corner, or mirrored."""
 
 
-def triangle_corners(triangle: Tensor, width: int) -> Tensor:
+def cell_corners(width: int, diagonal: str = "rising") -> tuple[int, int, int, int]:
+    """Offsets a, b, c, d of a cell's corners from its first vertex in a grid `width` vertices wide: its
+    triangles are (a, b, c) and (d, c, b)."""
+    upper_left, upper_right, lower_left, lower_right = 0, 1, width, width + 1
+    if diagonal == "rising":
+        return upper_left, upper_right, lower_left, lower_right
+    return upper_right, upper_left, lower_right, lower_left
+
+
+def triangle_corners(triangle: Tensor, width: int, diagonal: str = "rising") -> Tensor:
     """Vertex indices (..., 3) of triangles (...) in a grid `width` vertices wide (see the package's page)."""
-    cell, odd = triangle // 2, triangle % 2
-    corner = cell + cell // (width - 1)
-    first = torch.where(odd == 1, corner + width + 1, corner)
-    second = torch.where(odd == 1, corner + width, corner + 1)
-    third = torch.where(odd == 1, corner + 1, corner + width)
-    return torch.stack((first, second, third), dim=-1)
+    cell, odd = triangle // 2, triangle % 2 == 1
+    first = cell + cell // (width - 1)
+    a, b, c, d = cell_corners(width, diagonal)
+    return torch.stack(
+        (first + torch.where(odd, d, a), first + torch.where(odd, c, b), first + torch.where(odd, b, c)),
+        dim=-1,
+    )
 
 
-def visible_triangles(vertices: Tensor, size: int, mask: Tensor | None = None) -> Tensor:
-    """Index of the nearest triangle at each pixel centre, (B, size, size) int64, -1 where there is none."""
-    batch = vertices.shape[0]
-    corners = _corner_coordinates(vertices)
-    item, count_x, count_y, first_x, first_y = _bounding_boxes(corners, size, mask)
-    pair, pixel_x, pixel_y = _list_pairs(count_x, count_y, first_x, first_y)
-    corners = corners.reshape(-1, 3, 3).index_select(0, item.index_select(0, pair))
-    weights, depth = barycentric(corners, pixel_x + 0.5, pixel_y + 0.5)
-    inside = ((weights.amin(dim=-1) >= -EDGE) & (depth > 0)).nonzero().squeeze(1)
-    pair, pixel_x, pixel_y, depth = (part.index_select(0, inside) for part in (pair, pixel_x, pixel_y, depth))
+def drawn_triangles(mask: Tensor, diagonal: str = "rising") -> Tensor:
+    """(2, B, H-1, W-1) bool: whether each first and each second triangle has a corner in `mask` (B, H, W)."""
+    corner = mask[:, :-1, :-1], mask[:, :-1, 1:], mask[:, 1:, :-1], mask[:, 1:, 1:]
+    a, b, c, d = (corner[k] for k in ((0, 1, 2, 3) if diagonal == "rising" else (1, 0, 3, 2)))
+    return torch.stack((a | b | c, d | c | b))
 
-    per_image = vertices[0, ..., 0].numel() and 2 * (vertices.shape[1] - 1) * (vertices.shape[2] - 1)
-    image, triangle = item[pair] // per_image, item[pair] % per_image
-    key = (depth.float().view(torch.int32).long() << 32) | triangle
+
+def visible_triangles(
+    vertices: Tensor, size: int, mask: Tensor | None = None, diagonal: str = "rising"
+) -> Tensor:
+    """Index of the nearest triangle at each pixel centre, (B, size, size) int64, -1 where there is none.
+
+    `vertices` (B, H, W, 3): x and y in pixels and the depth z > 0; `mask` (B, H, W) bool.
+    """
+    batch, height, width = vertices.shape[:3]
+    planes = vertices.movedim(-1, 0).clone(memory_format=torch.contiguous_format)
+    planes[:2] = snap(planes[:2], size)
+    x, y, z = planes.reshape(3, -1)
+    drawn = None if mask is None else drawn_triangles(mask, diagonal).flatten(1)
+    cell, column, row = _list_pairs(planes[:2], size, drawn)
+    index = torch.arange(batch * height * width, device=vertices.device).reshape(batch, height, width)
+    first = index[:, :-1, :-1].reshape(-1).index_select(0, cell)
+    places = cell_corners(width, diagonal)
+    xa, xb, xc, xd = (x[k:].index_select(0, first).sub_(column).sub_(0.5) for k in places)
+    ya, yb, yc, yd = (y[k:].index_select(0, first).sub_(row).sub_(0.5) for k in places)
+    ab, bc, ca = xa * yb - ya * xb, xb * yc - yb * xc, xc * ya - yc * xa
+    bd, dc = xb * yd - yb * xd, xd * yc - yd * xc
+
+    a, b, c, d = (z[k:] for k in places)
+    cells = (height - 1) * (width - 1)
     nearest = torch.full((batch * size * size,), torch.iinfo(torch.int64).max, device=vertices.device)
-    nearest.scatter_reduce_(0, (image * size + pixel_y) * size + pixel_x, key, "amin")
+    for odd, (edges, corners) in enumerate((((bc, ca, ab), (a, b, c)), ((-bc, bd, dc), (d, c, b)))):
+        inside = _inside(*edges)
+        if drawn is not None:
+            inside &= drawn[odd].index_select(0, cell)
+        hit = inside.nonzero().squeeze(1)
+        depth = _depth([e.index_select(0, hit) for e in edges], corners, first.index_select(0, hit))
+        place = cell.index_select(0, hit)
+        image = place // cells
+        key = (depth.float().view(torch.int32).long() << 32) | (2 * (place - image * cells) + odd)
+        pixel = (image * size + row.index_select(0, hit).long()) * size + column.index_select(0, hit).long()
+        nearest.scatter_reduce_(0, pixel, key, "amin")
     empty = nearest == torch.iinfo(torch.int64).max
-    return torch.where(empty, -1, nearest & 0xFFFFFFFF).reshape(batch, size, size)
+    return nearest.bitwise_and_(0xFFFFFFFF).masked_fill_(empty, -1).reshape(batch, size, size)
+
+
+def _inside(e0: Tensor, e1: Tensor, e2: Tensor) -> Tensor:
+    """Whether the pixel lies in the triangle: no two of its edges have it on different sides. A triangle
+    seen edge-on (all three are 0) holds nothing."""
+    low, high = e0.minimum(e1).minimum(e2), e0.maximum(e1).maximum(e2)
+    return ((low >= 0) & (high > 0)) | ((high <= 0) & (low < 0))
+
+
+def _depth(edges: list[Tensor], corners: tuple[Tensor, ...], first: Tensor) -> Tensor:
+    """1 / z is linear in the image; the edges' values are the corners' weights, up to their sum."""
+    e0, e1, e2 = edges
+    z0, z1, z2 = (z.index_select(0, first) for z in corners)
+    return (e0 + e1 + e2) / (e0 / z0 + e1 / z1 + e2 / z2)
+
+
+def _list_pairs(plane: Tensor, size: int, drawn: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Every (cell, pixel) pair whose centre lies in the cell's box, boxes clipped to the image: the index
+    of the cell in (B, H-1, W-1), and the pixel's column and row. `plane` (2, B, H, W): x and y."""
+    low, high = plane[..., 1:].minimum(plane[..., :-1]), plane[..., 1:].maximum(plane[..., :-1])
+    low, high = low[:, :, 1:].minimum(low[:, :, :-1]), high[:, :, 1:].maximum(high[:, :, :-1])
+    first = (low - 0.5).clamp(0, size).ceil()
+    count = ((high - 0.5).clamp(-1, size - 1).floor() - first + 1).clamp(min=0).flatten(1)
+    total = count[0] * count[1]
+    if drawn is not None:
+        total *= drawn[0] | drawn[1]
+    total = total.long()
+    cell = torch.repeat_interleave(total)
+    start = (total.cumsum(0) - total).index_select(0, cell)
+    within = (torch.arange(len(cell), device=cell.device) - start).to(plane.dtype)
+    width = count[0].index_select(0, cell)
+    row = (within / width).floor_()
+    column = within - row * width
+    left, top = first.flatten(1)
+    return cell, column.add_(left.index_select(0, cell)), row.add_(top.index_select(0, cell))
 
 
 def barycentric(corners: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Perspective-correct weights (..., 3) and depth (...) at (x, y) in triangles (..., 3, 3).
-
-    1/z is linear in the image, z is not: the image-plane weights are divided by the corners' depths.
-    Triangles that are edge-on get weights -1 (never inside).
-    """
-    (x0, x1, x2), (y0, y1, y2), z = corners[..., 0].unbind(-1), corners[..., 1].unbind(-1), corners[..., 2]
-    e0 = (x2 - x1) * (y - y1) - (y2 - y1) * (x - x1)
-    e1 = (x0 - x2) * (y - y2) - (y0 - y2) * (x - x2)
-    area = (x1 - x0) * (y2 - y0) - (y1 - y0) * (x2 - x0)
-    flat = area.abs() < 1e-9
-    area = torch.where(flat, 1, area)
-    linear = torch.stack((e0 / area, e1 / area, 1 - (e0 + e1) / area), dim=-1)
-    inverse = linear / z
-    depth = 1 / inverse.sum(dim=-1)
-    return torch.where(flat[..., None], -1, inverse * depth[..., None]), depth
-
-
-def _corner_coordinates(vertices: Tensor) -> Tensor:
-    """(B, H, W, 3) vertices to (B, 2 (H-1) (W-1), 3 corners, 3), in the order of the package's page."""
-    a, b = vertices[:, :-1, :-1], vertices[:, :-1, 1:]
-    c, d = vertices[:, 1:, :-1], vertices[:, 1:, 1:]
-    even, odd = torch.stack((a, b, c), dim=-2), torch.stack((d, c, b), dim=-2)
-    return torch.stack((even, odd), dim=3).reshape(vertices.shape[0], -1, 3, 3)
-
-
-def _bounding_boxes(corners: Tensor, size: int, mask: Tensor | None) -> tuple[Tensor, ...]:
-    """Pixels whose centres the boxes of triangles (B, T, 3, 3) hold: indices of those that hold any,
-    their numbers of columns and rows, and the first of each (all clipped to the image)."""
-    first_corner, second, third = corners.unbind(dim=2)
-    low = first_corner.minimum(second).minimum(third)
-    high = first_corner.maximum(second).maximum(third)
-    behind, low, high = low[..., 2] <= 0, low[..., :2], high[..., :2]
-    bound = float(size)
-    first = (low - 0.5 - 1e-4).clamp(-1, bound).ceil().clamp(min=0)
-    last = (high - 0.5 + 1e-4).clamp(-1, bound).floor().clamp(max=size - 1)
-    count = (last - first + 1).clamp(min=0)
-    keep = (count[..., 0] * count[..., 1] > 0) & ~behind
-    if mask is not None:
-        drawn = _corner_coordinates(mask[..., None].expand(*mask.shape, 3))[..., 0].any(dim=-1)
-        keep &= drawn
-    item = keep.reshape(-1).nonzero().squeeze(1)
-    first, count = first.reshape(-1, 2)[item].long(), count.reshape(-1, 2)[item].long()
-    return item, count[:, 0], count[:, 1], first[:, 0], first[:, 1]
-
-
-def _list_pairs(count_x: Tensor, count_y: Tensor, first_x: Tensor, first_y: Tensor) -> tuple[Tensor, ...]:
-    """Every (box, pixel) pair: the box's position in the list, and the pixel's column and row."""
-    count = count_x * count_y
-    pair = torch.repeat_interleave(count)
-    start = count.cumsum(0) - count
-    within = torch.arange(pair.shape[0], device=pair.device) - start.index_select(0, pair)
-    width = count_x.index_select(0, pair)
-    row = within // width
-    column = within - row * width
-    return pair, first_x.index_select(0, pair) + column, first_y.index_select(0, pair) + row
+    """Perspective-correct weights (N, 3) and depth (N,) at (x, y) (N,) in triangles (N, 3, 3), for readers
+    that need no gradient."""
+    places = torch.arange(3 * len(corners), device=corners.device).reshape(-1, 3)
+    return PerspectiveWeights.apply(corners.reshape(-1, 3), places, x, y)

@@ -1,14 +1,18 @@
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from igc import geometry
-from igc.data import FACE_PARTS, LABELS, SyntheticFaces, heads, paint, synthetic
+from igc.data import FACE_PARTS, LABELS, SyntheticFaces, heads, paint, planted, scene, synthetic
 from igc.errors import UserError
 from igc.shading import lambert
 
 FOV = math.radians(10)
+FACES = Path(__file__).parent / "faces.png"
 SIZE = 64
 MIRROR = [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31]
 MIRROR += [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
@@ -94,13 +98,13 @@ def test_splits_hold_different_people():
               for s in synthetic.SPLITS]  # fmt: skip
     assert [len(group) for group in people] == [3, 3, 3]
     assert len(set.union(*people)) == 9
-    skins = {SyntheticFaces(s)._draw(0)[0].skin for s in synthetic.SPLITS}
+    skins = {SyntheticFaces(s)._draw(0).p.skin for s in synthetic.SPLITS}
     assert len(skins) == 3
 
 
 def test_images_of_a_person_share_the_identity_and_nothing_else():
     data = SyntheticFaces()
-    (one, pose_1, light_1, _), (two, pose_2, light_2, _) = data._draw(0), data._draw(7)
+    (one, pose_1, light_1, *_), (two, pose_2, light_2, *_) = data._draw(0), data._draw(7)
     stranger = data._draw(8)[0]
     fixed = {**heads.SHAPE, **paint.COLOUR}
     assert all(vars(one)[name] == vars(two)[name] for name in fixed)
@@ -196,10 +200,11 @@ def test_landmarks_are_their_points_and_lie_on_the_surface(faces):
 
 
 def test_heads_and_landmarks_are_symmetrical_at_zero_pose():
-    p = SyntheticFaces("test")._draw(0)[0]
-    head = synthetic._Head(p)
+    p = SyntheticFaces("test")._draw(0).p
+    p.fringe = 0.0  # the hair alone is not
+    head = scene.Head(p)
     still = head.maps(torch.zeros(6), SIZE)
-    marks = synthetic._landmarks(head, torch.zeros(6), still["depth"])
+    marks = head.landmarks(torch.zeros(6), still["depth"])
     flipped = marks["landmarks"][MIRROR] * torch.tensor((-1.0, 1.0)) + torch.tensor((float(SIZE), 0.0))
     assert torch.allclose(flipped, marks["landmarks"], atol=1e-2)
     assert marks["landmarks_visible"].float().mean() > 0.9
@@ -231,25 +236,71 @@ def test_sizes_show_the_same_face():
     assert torch.allclose(2 * small["landmarks"], large["landmarks"], atol=1e-3)
 
 
-@pytest.mark.parametrize("planted", sorted(synthetic.PLANTED))
-def test_planted_people_differ_only_where_they_should(planted):
-    data = SyntheticFaces(planted=planted)
-    one, two = (vars(data._draw(index)[0]) for index in (0, 8))
-    differ = {name for name in {**heads.SHAPE, **paint.COLOUR} if one[name] != two[name]}
-    assert differ == synthetic.PLANTED[planted]
-    assert planted in data.fingerprint()
-
-
 def test_fingerprints_tell_settings_apart():
     made = [
         SyntheticFaces(), SyntheticFaces("test"), SyntheticFaces(seed=1), SyntheticFaces(size=32),
         SyntheticFaces(count=8), SyntheticFaces(background="clutter"), SyntheticFaces(yaw=30),
-        SyntheticFaces(per_identity=2),
+        SyntheticFaces(per_identity=2), SyntheticFaces(shadows=True), SyntheticFaces(glasses=True),
+        *(SyntheticFaces(planted=name) for name in planted.PLANTED),
     ]  # fmt: skip
     names = [data.fingerprint() for data in made]
     assert len(set(names)) == len(names)
     assert all(synthetic.VERSION in name for name in names)
     assert SyntheticFaces().fingerprint() == names[0]
+
+
+@pytest.mark.parametrize("split", synthetic.SPLITS)
+def test_the_fixed_splits_are_made_of_the_same_numbers_everywhere(split):
+    data = SyntheticFaces(split, synthetic.BENCHMARK[split])
+    assert data.checksum() == synthetic.CHECKSUMS[split]
+    assert SyntheticFaces(split, 16, glasses=True).checksum() != SyntheticFaces(split, 16).checksum()
+
+
+def test_the_pixels_are_those_of_the_committed_faces():
+    stored = np.asarray(Image.open(FACES).convert("RGB")).astype(int)
+    drawn = (reference_faces() * 255).round().numpy().astype(int)
+    assert stored.shape == drawn.shape
+    assert (np.abs(stored - drawn).max(axis=-1) <= 1).mean() >= 0.999
+
+
+def reference_faces():
+    """Twelve faces of all kinds in one picture (3 rows of 4, each 64 pixels): (192, 256, 3)."""
+    plain = SyntheticFaces("test", per_identity=1).batch(range(6), truth=False)["image"]
+    rich = SyntheticFaces("test", per_identity=1, background="clutter", shadows=True, glasses=True)
+    images = torch.cat((plain, rich.batch(range(6), truth=False)["image"]))
+    return images.reshape(3, 4, 3, 64, 64).permute(0, 3, 1, 4, 2).reshape(192, 256, 3)
+
+
+def test_shadows_darken_and_change_nothing_else():
+    plain, shadowed = (SyntheticFaces("test", shadows=on, per_identity=1) for on in (False, True))
+    one, two = plain.batch(range(15)), shadowed.batch(range(15))
+    assert all(torch.equal(one[name], two[name]) for name in one if name != "image")
+    darker = one["image"] - two["image"]
+    assert darker.min() > -1e-4 and (darker.amax(dim=(1, 2, 3)) > 0.05).float().mean() > 0.5
+    assert 0.01 < (darker > 0.01).float().mean() < 0.2
+
+
+def test_a_shadow_falls_where_the_light_is_blocked():
+    head = scene.Head(SyntheticFaces("test", planted="nothing")._draw(0).p)
+    middle = head.points.shape[1] // 2
+    from_left = scene._lit(head.points, np.array((-0.9, 0.0, -math.sqrt(0.19)), np.float32))
+    nose = np.abs(heads.HEIGHT - 2.5).argmin()
+    left, right = from_left[nose, middle - 6 : middle - 1], from_left[nose, middle + 2 : middle + 7]
+    assert left.min() > 0.9 and right.min() < 0.2, "the nose shades the cheek behind it"
+    frontal = scene._lit(head.points, np.array((0.0, 0.0, -1.0), np.float32))
+    assert frontal[nose, middle - 12 : middle + 13].min() > 0.9
+
+
+def test_glasses_are_worn_in_half_of_the_images_and_leave_the_truth_alone():
+    bare, worn = (SyntheticFaces("test", glasses=on, yaw=20) for on in (False, True))
+    one, two = bare.batch(range(24)), worn.batch(range(24))
+    assert all(torch.equal(one[name], two[name]) for name in one if name != "image")
+    changed = (one["image"] - two["image"]).abs().amax(dim=1) > 0.02
+    wearing = changed.flatten(1).any(dim=1)
+    assert 0.25 < wearing.float().mean() < 0.75
+    assert 0.2 < wearing[:8].float().mean() < 1, "not the same in all images of a person"
+    share = torch.isin(one["labels"], torch.tensor((1, 2, 3, 5, 7, 8)))[changed].float().mean()
+    assert share > 0.9 and changed[wearing].float().mean() < 0.1
 
 
 @pytest.mark.parametrize(
@@ -267,6 +318,8 @@ def test_fingerprints_tell_settings_apart():
         ({"seed": -1}, "seed=-1"),
         ({"per_identity": 0}, "per_identity=0"),
         ({"planted": "ears"}, "nose shape"),
+        ({"shadows": 1}, "True or False"),
+        ({"glasses": "round"}, "True or False"),
     ],
 )
 def test_bad_arguments_are_named(arguments, words):
