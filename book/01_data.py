@@ -19,7 +19,7 @@
 # this project draws its own.
 
 # %% tags=["parameters"]
-data = "synthetic"  # or a folder of face images, shown beside the embedded ones
+data = "synthetic"  # or a folder of face images, or celeba:DIR and the like: shown beside the drawn ones
 seed = 0
 out = "build/out/01_data"
 faces = 48  # how many faces the contact sheet shows
@@ -157,11 +157,82 @@ for name in (None, "light", "nothing"):
     print(f"named rightly, {name or 'usual faces'}: {rate:.0%}, chance {1 / 32:.0%}")
 
 # %% [markdown]
+# ## Photographs
+#
+# The paper learned from CelebA, and from BP4D and Multi-PIE, for which one signs a licence. `igc.data` reads
+# them as they are released, zipped or not, and two public sets through scikit-learn. Each gives the same kind
+# of item, with what truth the set really has; what it lacks is absent.
+#
+# | set | class | people | truth besides the image | split |
+# |---|---|---|---|---|
+# | drawn faces | `SyntheticFaces` | any number | all of it | people |
+# | CelebA, aligned or in the wild | `CelebA` | 10,177 | identity, 5 landmarks | official |
+# | BP4D, 2D frames | `BP4D` | 41 | identity, 49 landmarks, action units | people, ours |
+# | Multi-PIE | `MultiPIE` | 337 | identity, expression, yaw, flash; some landmarks | people, ours |
+# | Olivetti | `Olivetti` | 40 | identity | people, ours |
+# | LFW, funnelled | `LFW` | 5,749 | identity | people, ours |
+# | any folder | `ImageFolder`, `Photographs` | | none | file names, ours |
+#
+# A class's docstring says where to get the set, under which licence, and which files are expected where. If
+# one is missing, it is named. `data` may be `celeba:path/to/CelebA`, `multipie:...` and so on, here and in
+# training.
+#
+# Photographs must show faces of much the same size in much the same place: the frame of the drawn faces. It
+# follows from landmarks, from a box that is given, or from a detector (OpenCV's YuNet, if one names the
+# file of its weights). Below, "photographs" with a face somewhere in them, one of them damaged, and what
+# becomes of them.
+
+# %%
+import shutil
+
+from PIL import Image
+
+from igc.data import Photographs, Prepared, crop
+from igc.data.prepare import check, prepare
+
+camera, album = folder / "photographs", folder / "prepared"
+for place in (camera, album):
+    shutil.rmtree(place, ignore_errors=True)
+camera.mkdir()
+seen = SyntheticFaces("test", 10, size, seed, per_identity=1).batch(range(10))
+lines = ["name,left,top,right,bottom"]
+for i, face in enumerate(seen["image"]):
+    corner = (7 * i * size // 80, (i * i) % 7 * size // 8)
+    photograph = Image.new("RGB", (2 * size, 2 * size), (70, 90, 60))
+    photograph.paste(Image.fromarray((255 * figures.picture(face)).astype("uint8")), corner)
+    photograph.save(camera / f"{i}.png")
+    box = crop.landmark_box(seen["landmarks"][i] + torch.tensor(corner), photograph.size)
+    lines.append(",".join(map(str, (f"{i}.png", *box))))
+(camera / "boxes.csv").write_text("\n".join(lines))
+(camera / "9.png").write_bytes(b"not an image")
+
+# %%
+card = prepare(Photographs(camera, "all", size, boxes=camera / "boxes.csv"), album)
+print((album / "report.txt").read_text(), end="")
+print(f"{card['images']} prepared, {card['skipped']} left out, faults: {check(album)}")
+both = Photographs(camera, "all", size), Prepared(album, "all")
+measured["prepared"] = card["images"]
+rows = [[figures.picture(image) for image in part.batch(range(9))["image"]] for part in both]
+figures.grid(rows, side=1.0)
+
+# %% [markdown]
+# A hundred thousand photographs are cropped once, in parallel, and whatever cannot be used is reported. The
+# command can be stopped and goes on where it was; the source is never written to. With `--shards` the crops
+# are packed into tar files, which may lie on several disks: `igc.data.shards.stream` reads them in shuffled
+# order and deals them out to workers and machines.
+#
+# ```
+# python -m igc.data prepare --set celeba --root path/to/CelebA --out path/to/celeba-64 [--shards]
+# python -m igc.data check path/to/celeba-64
+# python -m igc.train --data path/to/celeba-64 --epochs 30 --out runs/celeba
+# ```
+#
 # ## Your own pictures
 #
 # Any folder of images will do: jpg, png, webp, bmp or tif, in any size and colour mode, in subfolders or
 # not. Each is cut to its middle square and scaled. A file that cannot be read is named and left out. The
-# faces should fill the picture about as much as they do above.
+# faces should fill the picture about as much as they do above; where they do not, `--set folder` with
+# `--boxes` or `--detector` prepares them.
 #
 # ```
 # papermill book/01_data.ipynb out.ipynb -p data path/to/faces

@@ -38,9 +38,11 @@ import torch
 
 from igc import IGCNet, figures, geometry, raster_figures, shading, views, views3d
 from igc.data import open_dataset
+from igc.editing import exchange
+from igc.editing_figures import editing_sheet
 from igc.export import export_face
 from igc.raster import interpolate, rasterize
-from igc.widgets import explorer
+from igc.widgets import editor, explorer
 
 views3d.register_renderer()
 network = IGCNet.from_pretrained(model)
@@ -90,8 +92,9 @@ figures.grid(
 # %% [markdown]
 # ## Assemble by depth
 #
-# Which part is seen? The nearest, at every pixel; and where no part is nearer than a fixed backdrop, the
-# background is. Behind the picture is one line of mathematics. With part depths $d_m(x)$,
+# Which part is seen? The nearest, at every pixel. And where does the face end? The parts draw one map
+# together, the *support*, which is positive on the face; where it is not, the background is seen. (The
+# support is ours.) Behind the picture is one line of mathematics. With part depths $d_m(x)$, on the face
 #
 # $$
 # \begin{aligned}
@@ -106,8 +109,8 @@ figures.grid(
 # lower envelope.
 
 # %%
-whole = network.assemble(part_depth, part_albedo)
-figures.depth_profile(part_depth[0], whole.depth[0], whole.visibility[0], 1 + config.backdrop)
+whole = network.assemble(decoded)
+figures.depth_profile(part_depth[0], whole.depth[0], whole.visibility[0])
 # %% [markdown]
 # ## Shade
 #
@@ -224,6 +227,31 @@ views3d.parts_view(**figures.part_meshes(network, explained, 0))
 # %%
 export_face(network, explained, 0, folder / "face.obj")
 export_face(network, explained, 0, folder / "parts.glb", parts=True)
+# %% [markdown]
+# ## Edit
+#
+# Each part has channels of its own, for shape and for albedo. So a part of one face can be given to another:
+# replace its channels, and decode, assemble and draw again. Face A takes each part from face B, then only
+# its shape, then only its albedo. In the last row all channels go from A to B in a straight line.
+# Photographs aside, everything is lit from the left.
+
+# %%
+editing_sheet(network, images, explained, 1, 2)
+# %% [markdown]
+# A part changes where it lies and little elsewhere: its albedo brings colours and leaves the relief alone,
+# its shape moves relief and outline and keeps the colours. Where two faces differ in tone a seam shows, since
+# parts are fitted together by depth alone; and on the way from A to B every step is a face. What comes back
+# is explained like any photograph. It can be turned, lit, exported, or edited once more:
+
+# %%
+edited = exchange(network, explained, 1, 2, parts=0, cues="albedo")
+figures.turning(network, images[1:2], edited)
+# %% [markdown]
+# Now you: which face gives, which part, its shape, its albedo or both, and how much of it. Where a kernel
+# runs, any face can receive, and the edited face can be turned.
+
+# %%
+editor(network, images, explained, 1)
 
 # %%
 measured = {
@@ -241,4 +269,5 @@ measured = {
 #
 # - A graphics capsule is depth, albedo and pose of one part; nothing in it is a code that no one can read.
 # - One-hot attention gives every channel one owner; assembly by depth gives every pixel one owner.
+# - A part's channels are its own: give them to another face, and that face has the part.
 # - Every step is a few lines of plain tensor code, and every step has a gradient, or a stand-in for one.

@@ -94,10 +94,11 @@ figures.curves(record["history"], ["reconstruct", "mirror", "silhouette", "contr
 # all faces must share one shape, only a turn can explain it; afterwards each face may depart from the
 # common shape, at a price. Without this the shapes of single faces explain what turns should explain.
 #
-# **Rims that reach back.** A depth map seen from the front shows the sides of a head as a rim one pixel
-# wide. When the head turns, that rim is what comes into view. So a part may reach back nearly as far as a
-# head is deep before it counts as background. With a backdrop close behind the face a turned head loses its
-# side, and the network learns not to turn it.
+# **An outline of its own.** Where a face ends must not be a matter of its depth. When a part could only
+# vanish by receding behind a backdrop, every face had to be as deep at its rim as that backdrop, and too
+# much relief goes with too little turning: nearly the same pictures come out (the *bas-relief ambiguity*).
+# So the parts draw a *support* together, which says where the face is, and depth is free to be what the
+# turns say. A face's own departure from the common outline has its price too.
 #
 # **One surface.** The parts' surfaces cross where one part ends and the next begins. A price on the bending
 # of the *assembled* surface, not only of each part's own, makes them meet without a crease.

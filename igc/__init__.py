@@ -19,6 +19,7 @@ _HOME = {
 _ROOMS = (
     "analysis",
     "data",
+    "editing",
     "evaluate",
     "export",
     "figures",

@@ -2,8 +2,9 @@
 
 The paper does not say how it treats the background. A learned background network can draw the face too, and
 then no part has a reason to live. So ours may only see the outermost pixels: it stretches a membrane over
-the picture that is fixed at the border (Laplace's equation), which follows plain, graded and blurred
-backgrounds and cannot draw anything in the middle.
+the picture that is fixed at the upper, left and right border and free at the lower one, where necks and
+shoulders come in (Laplace's equation). It follows plain, graded and blurred backgrounds and cannot draw
+anything in the middle.
 """
 
 from functools import lru_cache
@@ -16,7 +17,8 @@ from torch import Tensor, nn
 
 
 class Background(nn.Module):
-    """Images (B, 3, S, S) to backgrounds (B, 3, S, S): harmonic inside, equal to the blurred border.
+    """Images (B, 3, S, S) to backgrounds (B, 3, S, S): harmonic inside, equal to the blurred border
+    but for the lower one.
 
     A fixed linear map of the border's pixels; it has no weights and passes no gradient to the image.
     """
@@ -37,13 +39,15 @@ class Background(nn.Module):
 
 @lru_cache(maxsize=4)
 def membrane(size: int) -> Tensor:
-    """(R, S*S): the harmonic extension of a square's R = 4 S - 4 border pixels to all of its pixels."""
+    """(R, S*S): the harmonic extension of the R = 3 S - 2 pixels of a square's upper, left and right border
+    to all of its pixels; the lower border is free."""
     count = size * size
     path = sparse.diags([np.ones(size - 1), np.ones(size - 1)], [-1, 1])
     neighbours = sparse.kronsum(path, path).tocsr()
     ring = _ring(size).numpy()
     inside = np.setdiff1d(np.arange(count), ring)
-    system = sparse.diags(np.full(len(inside), 4.0)) - neighbours[inside][:, inside]
+    degree = np.asarray(neighbours.sum(axis=1)).ravel()[inside]
+    system = sparse.diags(degree) - neighbours[inside][:, inside]
     fill = np.zeros((count, len(ring)), dtype=np.float64)
     fill[ring, np.arange(len(ring))] = 1
     fill[inside] = splu(system.tocsc()).solve(neighbours[inside][:, ring].toarray().astype(np.float64))
@@ -51,8 +55,8 @@ def membrane(size: int) -> Tensor:
 
 
 def _ring(size: int) -> Tensor:
-    """Flat indices of a square's border pixels."""
+    """Flat indices of the pixels of a square's upper, left and right border."""
     index = torch.arange(size * size).reshape(size, size)
     border = torch.ones(size, size, dtype=torch.bool)
-    border[1:-1, 1:-1] = False
+    border[1:, 1:-1] = False
     return index[border]

@@ -3,13 +3,17 @@
 A graphics capsule (paper, section 3) holds the depth, the albedo and the pose of one part. The Graphics
 Decomposition Module deals the channels of the global embeddings out to the parts, each channel to exactly
 one of them (one-hot attention), and deals shape and albedo out the same way, so that a part is the same
-thing in both. Assembly lets the nearest part win each canonical pixel.
+thing in both. Assembly lets the nearest part win each canonical pixel; what belongs to the face at all is
+said by its support, a map that all parts draw together.
 """
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+SUPPORT_SHARPNESS = 4.0
+"""How fast the background takes over where the support falls below 0 (ours)."""
 
 
 class Assembly(NamedTuple):
@@ -56,19 +60,20 @@ def straight_through(soft: Tensor, dim: int) -> Tensor:
     return one_hot_max(soft.detach(), dim) + (soft - soft.detach())
 
 
-def assemble(depth: Tensor, albedo: Tensor, backdrop: float, sharpness: float) -> Assembly:
+def assemble(depth: Tensor, albedo: Tensor, support: Tensor, sharpness: float) -> Assembly:
     """Puts part maps together by depth: the nearest part wins (paper; METHOD).
 
-    `depth` (B, M, S, S) and `albedo` (B, M, 3, S, S) of the parts; where no part is nearer than `backdrop`
-    the background is seen. `sharpness` is k in softmax(-k depth). The depth of the object is the softmax's
-    mean over the parts alone, so that the surface goes on behind the silhouette; its albedo is the
-    winner's.
+    `depth` (B, M, S, S) and `albedo` (B, M, 3, S, S) of the parts; `support` (B, 1, S, S) is positive on the
+    face, and where it is not, the background is seen (ours). `sharpness` is k in softmax(-k depth). The depth
+    of the object is the softmax's mean, its albedo the winner's; both go on beyond the outline.
     """
-    behind = torch.full_like(depth[:, :1], backdrop)
-    soft = (-sharpness * torch.cat((depth, behind), dim=1)).softmax(dim=1)
-    visibility = straight_through(soft, dim=1)
     nearness = (-sharpness * depth).softmax(dim=1)
     winner = straight_through(nearness, dim=1)
+    inside = (SUPPORT_SHARPNESS * support).sigmoid()
+    soft = torch.cat((inside * nearness, 1 - inside), dim=1)
+    face = (support > 0).to(depth.dtype)
+    seen = torch.cat((face * winner.detach(), 1 - face), dim=1)
+    visibility = seen + (soft - soft.detach())
     return Assembly((nearness * depth).sum(dim=1), (winner[:, :, None] * albedo).sum(dim=1), visibility, soft)
 
 
@@ -79,4 +84,11 @@ def initial_depth(parts: int, size: int) -> Tensor:
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     centre = torch.linspace(-0.5, 0.5, parts) if parts > 1 else torch.zeros(1)
     away = (y[None] - centre[:, None, None]) ** 2
-    return -0.3 + 3.5 * x[None] ** 2 + (3.5 if parts > 1 else 1.7) * away + 0.8 * centre[:, None, None] ** 2
+    return -0.3 + 1.5 * x[None] ** 2 + (3.5 if parts > 1 else 1.7) * away + 0.8 * centre[:, None, None] ** 2
+
+
+def initial_support(size: int) -> Tensor:
+    """(size, size): an ellipse that fills most of the frame and reaches its lower edge (ours)."""
+    axis = (torch.arange(size) + 0.5) / size * 2 - 1
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    return (1.5 - 1.5 * ((x / 0.6) ** 2 + (y - 0.1) ** 2)).clamp(min=-3)

@@ -88,7 +88,6 @@ class ModelConfig(Config):
     width: int = setting(32, 4, 512, about="channels of the narrowest encoder and decoder layer")
     fov: float = setting(10.0, 1.0, 120.0, about="field of view of the camera in degrees (Unsup3D: 10)")
     depth_range: float = setting(0.1, 0.01, 0.5, about="depth lies within 1 +- this (Unsup3D: 0.1)")
-    backdrop: float = setting(0.085, 0.0, 0.5, about="how far behind 1 a part stops being visible")
     rotation_range: float = setting(
         60.0, 1.0, 180.0, about="largest angle of a pose in degrees (Unsup3D: 60)"
     )
@@ -131,6 +130,8 @@ class TrainConfig(Config):
     centre_depth: float = setting(10.0, 0.0, 1000.0, about="weight that holds the face's mean depth at 1")
     smooth: float = setting(0.3, 0.0, 1000.0, about="weight on the bending of the depth maps")
     seamless: float = setting(0.3, 0.0, 1000.0, about="weight on the bending of the assembled depth map")
+    own_outline: float = setting(0.5, 0.0, 1000.0, about="price of a face's departure from the mean outline")
+    smooth_outline: float = setting(0.3, 0.0, 1000.0, about="weight on the bending of the support map")
     alike: float = setting(0.5, 0.0, 1000.0, about="price of a face's departure from the mean shape")
     detail: float = setting(0.1, 0.0, 10.0, about="price of fine detail in a part's albedo")
     compact: float = setting(0.05, 0.0, 10.0, about="weight that keeps a part in one place")

@@ -144,7 +144,7 @@ def attention_map(attention: Tensor) -> Figure:
     return figure
 
 
-def depth_profile(parts: Tensor, whole: Tensor, visibility: Tensor, backdrop: float) -> Figure:
+def depth_profile(parts: Tensor, whole: Tensor, visibility: Tensor) -> Figure:
     """Depths along the middle row and the middle column of a face: of the parts (M, S, S) and of the whole
     (S, S), with the winners of `visibility` (M+1, S, S) marked. Near is up."""
     figure, (axes,) = panels(1, 2, (8, 2.6), sharey=True)
@@ -161,12 +161,12 @@ def depth_profile(parts: Tensor, whole: Tensor, visibility: Tensor, backdrop: fl
             axis.plot(place, depth, color=part_colour(m), lw=0.8, alpha=0.6)
             mine = winner == m
             axis.plot(place[mine], depth[mine], ".", color=part_colour(m), ms=6, label=f"part {m + 1}")
-        axis.axhline(backdrop, color="grey", lw=0.8, ls="--")
         axis.set_title(name, fontsize=9)
         axis.spines[["top", "right"]].set_visible(False)
         axis.tick_params(labelsize=7)
     axes[0].set_ylabel("depth (near is up)", fontsize=8)
-    axes[0].set_ylim(backdrop + 0.02, float(whole.min()) - 0.01)
+    face = whole[visibility[-1] < 0.5]
+    axes[0].set_ylim(float(face.max()) + 0.02, float(face.min()) - 0.01)
     axes[1].legend(frameon=False, fontsize=7, ncol=2)
     return figure
 

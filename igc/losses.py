@@ -94,9 +94,15 @@ def smooth_depth(depth: Tensor, fov: float) -> Tensor:
     return sum(((bend.square() + 1e-4).sqrt() - 1e-2).mean() for bend in bends)
 
 
+def smooth_support(support: Tensor) -> Tensor:
+    """Outlines are simple and have no holes: mean absolute second difference of the support (B, 1, S, S)."""
+    return sum(support.diff(n=2, dim=dim).abs().mean() for dim in (-1, -2))
+
+
 def alike(departure: Tensor) -> Tensor:
-    """Faces have nearly the same shape: mean squared departure of part depths from their templates, in units
-    of the depth range (ours; without it the shape of each face explains what a turn should explain)."""
+    """Faces have nearly the same shape: mean squared departure from the templates, of part depths in units of
+    the depth range or of the support (ours; without it the shape and the outline of each face explain what a
+    turn should explain)."""
     return departure.square().mean()
 
 

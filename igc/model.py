@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from igc import geometry, shading
 from igc.background import Background
-from igc.capsules import Assembly, Decomposition, assemble, initial_depth
+from igc.capsules import Assembly, Decomposition, assemble, initial_depth, initial_support
 from igc.config import ModelConfig
 from igc.errors import UserError
 from igc.files import write_tensors, write_text
@@ -27,7 +27,7 @@ from igc.outputs import Decoded, Output, Parts, View
 from igc.raster import interpolate, rasterize
 from igc.raster.outlines import blend_outlines
 
-FORMAT = 1
+FORMAT = 2
 """Version of the checkpoint's layout; a checkpoint of another version is refused."""
 
 SHIPPED = Path(__file__).parent / "checkpoints"
@@ -47,6 +47,8 @@ class IGCNet(nn.Module):
         self.decomposition = Decomposition(config.channels, config.parts, config.shared_attention)
         coarse, fine = config.size // 4, config.size // 2
         self.depth_decoder = PartDecoder(config.channels, hidden, initial_depth(config.parts, coarse))
+        ellipse = initial_support(config.size // 8).expand(config.parts, -1, -1)
+        self.support_decoder = PartDecoder(config.channels, hidden, ellipse)
         blank = torch.zeros(config.parts, 3, config.size // 8, config.size // 8)
         self.albedo_decoder = PartDecoder(config.channels, hidden, blank)
         self.detail_decoder = PartDecoder(config.channels, hidden, torch.zeros(config.parts, 3, fine, fine))
@@ -67,7 +69,7 @@ class IGCNet(nn.Module):
         shape_code, albedo_code, view_code = map(self.decomposition, (shape, albedo, view))
         decoded = self.decode(shape_code, albedo_code)
         poses, lights, pose, light = self.votes(view_code)
-        whole = self.assemble(decoded.depth, decoded.albedo)
+        whole = self.assemble(decoded)
         normal = geometry.depth_to_normals(whole.depth, self.fov)
         background = self.background(images)
         seen = self.render(whole, normal, light, pose, background)
@@ -76,7 +78,8 @@ class IGCNet(nn.Module):
             Parts(decoded.depth, decoded.albedo, poses, lights, whole.visibility, shape_code, albedo_code),
             whole.depth, whole.albedo, normal, light, pose, confidence,
             seen.image, seen.depth, seen.normal, seen.parts, seen.alpha,
-            background, whole.soft, features, decoded.departure, decoded.detail,
+            background, whole.soft, features, decoded.support,
+            decoded.departure, decoded.detail, decoded.own_support,
         )  # fmt: skip
 
     def encode(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -91,10 +94,13 @@ class IGCNet(nn.Module):
         surface = self.depth_decoder.template + departure
         smooth = self.albedo_decoder.template + self.albedo_decoder(albedo_code)
         detail = self.detail_decoder.template + self.detail_decoder(albedo_code)
+        own_support = self.individuality * self.support_decoder(shape_code).mean(dim=1, keepdim=True)
+        support = self.support_decoder.template.mean(dim=0) + own_support
         if self.config.symmetric_shape:
-            surface = 0.5 * (surface + surface.flip(-1))
+            surface, support = (0.5 * (each + each.flip(-1)) for each in (surface, support))
         depth = 1 + self.config.depth_range * upsample(surface, size).tanh()
-        return Decoded(depth, (upsample(smooth, size) + upsample(detail, size)).sigmoid(), departure, detail)
+        colour = (upsample(smooth, size) + upsample(detail, size)).sigmoid()
+        return Decoded(depth, colour, upsample(support, size), departure, detail, own_support)
 
     def votes(self, view_code: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """View codes (B, M, C) to the parts' votes for the pose (B, M, 6) and the light (B, M, 5), and what
@@ -112,9 +118,9 @@ class IGCNet(nn.Module):
         light = torch.cat((light[:, :2], F.normalize(light[:, 2:], dim=1)), dim=1)
         return poses, lights, poses.mean(dim=1), light
 
-    def assemble(self, depth: Tensor, albedo: Tensor) -> Assembly:
+    def assemble(self, decoded: Decoded) -> Assembly:
         """Part maps to the object capsule."""
-        return assemble(depth, albedo, 1 + self.config.backdrop, self.config.sharpness)
+        return assemble(decoded.depth, decoded.albedo, decoded.support, self.config.sharpness)
 
     def render(
         self,

@@ -25,6 +25,8 @@ def objective(model: IGCNet, out: Output, target: Tensor, config: TrainConfig) -
         "centre_depth": lambda: losses.centred_depth(out.depth, out.parts.visibility),
         "smooth": lambda: losses.smooth_depth(out.parts.depth, model.fov),
         "seamless": lambda: losses.smooth_depth(out.depth[:, None], model.fov),
+        "own_outline": lambda: losses.alike(out.own_support),
+        "smooth_outline": lambda: losses.smooth_support(out.support),
         "alike": lambda: losses.alike(out.departure),
         "detail": lambda: losses.plain_albedo(out.detail),
         "compact": lambda: losses.compact_parts(out.soft_visibility),

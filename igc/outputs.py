@@ -31,10 +31,14 @@ class Decoded(NamedTuple):
     """(B, M, S, S)"""
     albedo: Tensor
     """(B, M, 3, S, S) in [0, 1]"""
+    support: Tensor
+    """(B, 1, S, S): positive on the face; every part has its say in it"""
     departure: Tensor
     """(B, M, S/4, S/4): how far the shapes depart from the templates, in units of the depth range"""
     detail: Tensor
     """(B, M, 3, S/2, S/2): fine detail of the albedo, in logits"""
+    own_support: Tensor
+    """(B, 1, S/8, S/8): how far the support departs from the one that all faces share"""
 
 
 class View(NamedTuple):
@@ -76,6 +80,9 @@ class Output(NamedTuple):
     """(B, M+1, S, S): the softmax behind `parts.visibility`"""
     features: Tensor
     """(B, F, S/4, S/4): the encoder's local features, which the contrastive term compares"""
+    support: Tensor
+    """(B, 1, S, S): positive on the face"""
     departure: Tensor
     detail: Tensor
+    own_support: Tensor
     """see `Decoded`"""

@@ -11,43 +11,48 @@ def test_plain_pictures_are_reproduced():
     torch.testing.assert_close(Background(32)(colour), colour, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("direction", [(1.0, 0.0), (0.0, -1.0), (0.5, 0.7)])
-def test_graded_pictures_are_reproduced(direction):
+@pytest.mark.parametrize(
+    ("direction", "close"), [((1.0, 0.0), 1.2e-2), ((0.0, -1.0), 0.2), ((0.5, 0.7), 0.15)]
+)
+def test_graded_pictures_are_nearly_reproduced(direction, close):
+    """The lower border is free: a grey that changes downwards is flattened there."""
     axis = torch.linspace(-0.25, 0.25, 64)
     ramp = 0.5 + direction[0] * axis[None, :] + direction[1] * axis[:, None]
     image = ramp.expand(1, 3, 64, 64)
-    torch.testing.assert_close(Background(64)(image), image, atol=1.2e-2, rtol=0)
+    torch.testing.assert_close(Background(64)(image), image, atol=close, rtol=0)
+    torch.testing.assert_close(Background(64)(image)[:, :, :24], image[:, :, :24], atol=0.03, rtol=0)
 
 
-def test_without_blur_linear_pictures_are_reproduced_exactly():
-    axis = torch.linspace(0, 1, 32)
-    image = (0.3 * axis[None, :] + 0.6 * axis[:, None]).expand(1, 3, 32, 32)
+def test_without_blur_pictures_that_are_linear_across_are_reproduced_exactly():
+    image = (0.3 * torch.linspace(0, 1, 32)[None, :]).expand(1, 3, 32, 32)
     torch.testing.assert_close(Background(32, band=0)(image), image, atol=1e-5, rtol=0)
 
 
-def test_the_middle_of_the_picture_is_not_looked_at():
+def test_the_middle_and_the_lower_border_are_not_looked_at():
     module, image = Background(32), torch.rand(2, 3, 32, 32)
     before = module(image)
-    image[:, :, 3:-3, 3:-3] = torch.rand(2, 3, 26, 26)
+    image[:, :, 3:, 3:-3] = torch.rand(2, 3, 29, 26)
     assert torch.equal(module(image), before)
     image[:, :, 0] = 1 - image[:, :, 0]
     assert not torch.equal(module(image), before)
 
 
 def test_it_solves_laplaces_equation():
-    """Against the oldest way: replace every inner pixel by the mean of its four neighbours, many times."""
+    """Against the oldest way: replace every inner pixel by the mean of its four neighbours, many
+    times; on the free border, of its three."""
     size, image = 16, torch.rand(1, 3, 16, 16, dtype=torch.float64)
     found = Background(size, band=0)(image.float())
     slow = image.clone()
-    for _ in range(1500):
+    for _ in range(3000):
         around = slow[..., :-2, 1:-1] + slow[..., 2:, 1:-1] + slow[..., 1:-1, :-2] + slow[..., 1:-1, 2:]
         slow[..., 1:-1, 1:-1] = around / 4
+        slow[..., -1, 1:-1] = (slow[..., -2, 1:-1] + slow[..., -1, :-2] + slow[..., -1, 2:]) / 3
     torch.testing.assert_close(found, slow.float(), atol=1e-5, rtol=0)
 
 
 def test_weights_of_the_border_are_shares():
     fill = membrane(16)
-    assert fill.shape == (60, 256)
+    assert fill.shape == (46, 256)
     assert (fill > -1e-6).all(), "the maximum principle"
     torch.testing.assert_close(fill.sum(dim=0), torch.ones(256), atol=1e-5, rtol=0)
 

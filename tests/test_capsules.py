@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from igc.capsules import Decomposition, assemble, initial_depth, one_hot_max, straight_through
+from igc.capsules import (
+    Decomposition,
+    assemble,
+    initial_depth,
+    initial_support,
+    one_hot_max,
+    straight_through,
+)
 
 
 def part_maps(parts=4, size=6, batch=2):
@@ -66,9 +73,14 @@ def test_without_shared_attention_every_part_gets_all_channels():
     assert torch.equal(codes, embedding[:, None].expand(5, 4, 12))
 
 
+def inside(depth):
+    """A support that is positive everywhere, for depths (B, M, S, S)."""
+    return torch.ones_like(depth[:, :1])
+
+
 def test_the_nearest_part_wins_and_brings_its_albedo():
     depth, albedo = part_maps()
-    whole = assemble(depth, albedo, backdrop=2.0, sharpness=500)
+    whole = assemble(depth, albedo, inside(depth), sharpness=500)
     nearest = depth.argmin(dim=1)
     assert torch.equal(whole.visibility.argmax(dim=1), nearest)
     torch.testing.assert_close(whole.visibility.sum(dim=1), torch.ones(2, 6, 6).double())
@@ -77,25 +89,26 @@ def test_the_nearest_part_wins_and_brings_its_albedo():
 
 
 def test_shapes_of_the_object():
-    whole = assemble(*part_maps(parts=3, size=5), backdrop=1.0, sharpness=100)
+    depth, albedo = part_maps(parts=3, size=5)
+    whole = assemble(depth, albedo, inside(depth), sharpness=100)
     assert whole.depth.shape == (2, 5, 5) and whole.albedo.shape == (2, 3, 5, 5)
     assert whole.visibility.shape == whole.soft.shape == (2, 4, 5, 5)
 
 
-def test_behind_the_backdrop_the_background_is_seen_and_the_surface_goes_on():
+def test_without_support_the_background_is_seen_and_the_surface_goes_on():
     depth, albedo = part_maps()
-    depth[:, :, :3] = 1.4 + 0.01 * torch.rand(2, 4, 3, 6)
-    whole = assemble(depth, albedo, backdrop=1.2, sharpness=500)
+    support = inside(depth)
+    support[:, :, :3] = -0.2
+    whole = assemble(depth, albedo, support, sharpness=500)
     assert (whole.visibility[:, -1, :3] > 0.5).all() and (whole.visibility[:, -1, 3:] < 0.5).all()
-    assert (whole.depth[:, :3] >= depth[:, :, :3].amin(dim=1) - 1e-9).all(), "not the backdrop's depth"
-    assert (whole.depth[:, :3] > 1.35).all()
+    assert torch.equal(whole.depth, assemble(depth, albedo, inside(depth), 500).depth)
 
 
 def test_permuting_the_parts_permutes_their_visibility_and_nothing_else():
     depth, albedo = part_maps()
     order = torch.tensor([2, 0, 3, 1])
-    whole = assemble(depth, albedo, 1.0, 300)
-    other = assemble(depth[:, order], albedo[:, order], 1.0, 300)
+    whole = assemble(depth, albedo, inside(depth), 300)
+    other = assemble(depth[:, order], albedo[:, order], inside(depth), 300)
     torch.testing.assert_close(other.depth, whole.depth)
     torch.testing.assert_close(other.albedo, whole.albedo)
     torch.testing.assert_close(other.visibility[:, :-1], whole.visibility[:, :-1][:, order])
@@ -106,7 +119,7 @@ def test_permuting_the_parts_permutes_their_visibility_and_nothing_else():
 def test_the_sharper_the_softmax_the_nearer_the_minimum():
     depth, albedo = part_maps()
     errors = [
-        float((assemble(depth, albedo, 1.0, k).depth - depth.amin(dim=1)).abs().max())
+        float((assemble(depth, albedo, inside(depth), k).depth - depth.amin(dim=1)).abs().max())
         for k in (10, 100, 1000, 1e5)
     ]
     assert errors == sorted(errors, reverse=True) and errors[-1] < 1e-5
@@ -116,34 +129,35 @@ def test_the_depth_is_the_mean_under_the_softmax_of_the_parts():
     depth, albedo = part_maps()
     weights = (-40 * depth).exp()
     wanted = (weights * depth).sum(dim=1) / weights.sum(dim=1)
-    torch.testing.assert_close(assemble(depth, albedo, 1.0, 40).depth, wanted)
+    torch.testing.assert_close(assemble(depth, albedo, inside(depth), 40).depth, wanted)
 
 
 def test_the_depth_of_one_part_is_its_depth():
     depth, albedo = part_maps(parts=1)
-    whole = assemble(depth, albedo, 2.0, 100)
+    whole = assemble(depth, albedo, inside(depth), 100)
     torch.testing.assert_close(whole.depth, depth[:, 0])
     torch.testing.assert_close(whole.albedo, albedo[:, 0])
 
 
-def test_the_background_has_a_gradient_that_says_come_nearer():
+def test_parts_and_background_have_a_gradient():
     depth, albedo = part_maps(parts=2)
-    depth = (depth + 0.06).requires_grad_()
-    whole = assemble(depth, albedo, 1.05, 100)
-    assert (whole.visibility[:, -1] > 0.5).any()
-    whole.visibility[:, :-1].sum().backward()
-    assert (depth.grad <= 0).all() and depth.grad.min() < -1e-3, "more of a part is seen if it is nearer"
+    depth, support = depth.requires_grad_(), (0.1 * torch.randn(2, 1, 6, 6).double()).requires_grad_()
+    whole = assemble(depth, albedo, support, 100)
+    assert (whole.visibility[:, -1] > 0.5).any() and (whole.visibility[:, -1] < 0.5).any()
+    whole.visibility[:, 0].sum().backward()
+    assert (depth.grad[:, 0] <= 0).all() and depth.grad.min() < -1e-3, "more is seen of a nearer part"
+    assert (support.grad >= 0).all() and support.grad.max() > 1e-3, "and if there is more support"
 
 
 def test_gradients_of_the_depth():
     depth, albedo = part_maps(parts=3, size=3, batch=1)
-    assert gradcheck(lambda d: assemble(d, albedo, 1.0, 30).depth, (depth.requires_grad_(),))
-    assert gradcheck(lambda d: assemble(d, albedo, 1.0, 30).soft, (depth,))
+    assert gradcheck(lambda d: assemble(d, albedo, inside(depth), 30).depth, (depth.requires_grad_(),))
+    assert gradcheck(lambda d: assemble(d, albedo, inside(depth), 30).soft, (depth,))
 
 
 @pytest.mark.parametrize("parts", [1, 2, 6, 9])
 def test_every_part_sees_something_at_the_start(parts):
     depth = 1 + 0.1 * initial_depth(parts, 16)[None].tanh()
-    whole = assemble(depth, torch.zeros(1, parts, 3, 16, 16), 1.045, 600)
+    whole = assemble(depth, torch.zeros(1, parts, 3, 16, 16), initial_support(16)[None, None], 600)
     assert depth.shape == (1, parts, 16, 16)
     assert (whole.visibility.sum(dim=(2, 3)) > 0).all(), "each part, and the background"

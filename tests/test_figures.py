@@ -119,7 +119,7 @@ def test_figures_of_numbers_are_drawn(explained):
     ]
     history = [{"epoch": 1, "loss": 2.0, "mirror": 1.0}, {"epoch": 2, "loss": 1.0, "mirror": 0.5}]
     attention = model.decomposition.attention().detach()
-    profile = figures.depth_profile(out.parts.depth[0], out.depth[0], out.parts.visibility[0], 1.05)
+    profile = figures.depth_profile(out.parts.depth[0], out.depth[0], out.parts.visibility[0])
     for figure in (figures.importance_bars(rows), figures.curves(history, ["loss", "mirror"]),
                    figures.curves(history, ["loss"]), figures.attention_map(attention), profile):  # fmt: skip
         figure.canvas.draw()

@@ -29,6 +29,7 @@ TERMS = {
                          lambda: (torch.randn(3, 5, 4, 4), soft_parts()[:, :-1])),
     "compact_parts": (losses.compact_parts, lambda: (soft_parts(),)),
     "smooth_depth": (lambda depth: losses.smooth_depth(depth, FOV), lambda: (1 + torch.rand(3, 4, 16, 16),)),
+    "smooth_support": (losses.smooth_support, lambda: (torch.randn(3, 1, 16, 16),)),
     "alike": (losses.alike, lambda: (torch.randn(3, 4, 8, 8),)),
     "plain_albedo": (losses.plain_albedo, lambda: (torch.randn(3, 4, 3, 8, 8),)),
     "centred_pose": (losses.centred_pose, lambda: (torch.randn(3, 6),)),

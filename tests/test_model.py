@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from igc import IGCNet, ModelConfig, geometry
+from igc.capsules import assemble
 from igc.errors import UserError
 from igc.outputs import Output
 
@@ -171,8 +172,9 @@ def test_symmetric_shapes_are_symmetric(images):
 def test_the_mirrored_picture_of_a_symmetric_face_is_its_picture(model, out):
     depth = 0.5 * (out.parts.depth + out.parts.depth.flip(-1))
     albedo = 0.5 * (out.parts.albedo + out.parts.albedo.flip(-1))
+    support = 0.5 * (out.support + out.support.flip(-1))
     with torch.no_grad():
-        whole = model.assemble(depth, albedo)
+        whole = assemble(depth, albedo, support, model.config.sharpness)
         normal = geometry.depth_to_normals(whole.depth, model.fov)
         symmetric = 0.5 * (normal + normal.flip(-1) * torch.tensor([-1.0, 1.0, 1.0])[:, None, None])
         view = model.render(whole, symmetric, out.light, out.pose, out.background)

@@ -106,13 +106,13 @@ def test_licence_citation_and_changelog():
 
 # Floors of the house: a module imports from its own floor and below. A new module gets its floor here.
 FLOORS = [
-    {"errors", "geometry", "outputs"},
+    {"errors", "geometry", "outputs", "sliders"},
     {"config", "files"},
     {"raster", "shading", "background", "capsules", "networks", "losses", "meshes", "chapter"},
     {"model", "data"},
     {"objective", "runs", "segment", "analysis", "metrics", "floors", "views", "views3d"},
-    {"figures", "export"},
-    {"train", "evaluate", "widgets", "raster_figures"},
+    {"figures", "export", "editing"},
+    {"train", "evaluate", "widgets", "raster_figures", "editing_figures"},
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 NARROW = {  # rooms that know less than their floor allows: each with all that it may know
@@ -123,7 +123,7 @@ NARROW = {  # rooms that know less than their floor allows: each with all that i
 }
 DRAWING = {"figures", "views3d", "widgets"}
 JUPYTER = {"IPython", "ipykernel", "ipywidgets", "jupytext", "nbclient", "nbconvert", "nbformat", "papermill"}
-OPTIONAL = {"pytorch3d", "triton"}  # modules around these are imported only when asked for
+OPTIONAL = {"pytorch3d", "triton", "cv2"}  # modules around these are imported only when asked for
 IMPORT_NAMES = {"PIL": "pillow", "sklearn": "scikit-learn", "huggingface_hub": "huggingface-hub"}
 
 

@@ -5,14 +5,21 @@ import os
 import torch
 from torch import Tensor
 
+from igc.data.bp4d import BP4D
+from igc.data.celeba import CelebA
+from igc.data.faceset import Photographs
 from igc.data.folder import ImageFolder
+from igc.data.multipie import MultiPIE
 from igc.data.planted import PLANTED, Cue
+from igc.data.prepared import Prepared
 from igc.data.regions import FACE_PARTS, LABELS
+from igc.data.scikit import LFW, Olivetti
+from igc.data.sets import SETS, open_images, open_set
 from igc.data.synthetic import SyntheticFaces
-from igc.errors import UserError
 
 __all__ = [
-    "FACE_PARTS", "LABELS", "PLANTED", "Cue", "ImageFolder", "SyntheticFaces", "open_dataset", "read_all",
+    "BP4D", "FACE_PARTS", "LABELS", "LFW", "PLANTED", "SETS", "CelebA", "Cue", "ImageFolder", "MultiPIE",
+    "Olivetti", "Photographs", "Prepared", "SyntheticFaces", "open_dataset", "open_set", "read_all",
 ]  # fmt: skip
 
 CHUNK = 64
@@ -20,17 +27,16 @@ CHUNK = 64
 
 
 def open_dataset(data: str, split: str, count: int, size: int = 64, seed: int = 0):
-    """The data set that a setting names: 'synthetic' for `count` embedded faces, else a folder's images.
+    """The data set that a setting names: 'synthetic' for `count` embedded faces, else images on disk.
 
-    A folder has the splits train and test (used for validation as well; all images where that would be
-    empty); `count` does not limit it.
+    'celeba:DIR', or another name of `SETS` before the colon, opens that set in its own layout; a folder that
+    `python -m igc.data prepare` wrote opens as `Prepared`; any other folder as `ImageFolder`. Where there is
+    no validation split, validation is the test split; where that would be empty, all images. `count` does not
+    limit what lies on disk.
     """
     if data == "synthetic":
         return SyntheticFaces(split, count, size, seed)
-    try:
-        return ImageFolder(data, size, split="train" if split == "train" else "test")
-    except UserError:
-        return ImageFolder(data, size)
+    return open_images(data, split, size)
 
 
 def read_all(dataset, truth: bool = True) -> dict[str, Tensor]:

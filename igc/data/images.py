@@ -3,6 +3,8 @@
 Every fault of a file ends as one `UserError` that names the file, so that a folder can report it and go on.
 """
 
+import io
+import os
 import warnings
 from numbers import Real
 from pathlib import Path
@@ -46,27 +48,40 @@ def decode(path, size, box=None):
     """The pixels of `read_image` as a uint8 array (3, size, size); safe to call from several threads."""
     image = upright_rgb(path, None if box is not None else 2 * size)
     region = (0, 0, *image.size) if box is None else _checked_box(box, image.size, path)
-    image = image.crop(centre_square(region)).resize((size, size), Image.Resampling.LANCZOS)
+    return planar(image.crop(centre_square(region)).resize((size, size), Image.Resampling.LANCZOS))
+
+
+def planar(image):
+    """The pixels of an RGB Pillow image as a uint8 array (3, height, width)."""
     return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
 
-def upright_rgb(path, least_side=None):
+def upright_rgb(source, least_side=None, name=None):
     """Decode a file into an upright 8-bit RGB Pillow image.
 
-    `least_side`: a JPEG that is much larger may be decoded at 1/2, 1/4 or 1/8 of its size, never below this
-    side in pixels (several times faster). Raises UserError naming the file.
+    `source` is a path, or the bytes of a file that is called `name`. `least_side`: a JPEG that is much larger
+    may be decoded at 1/2, 1/4 or 1/8 of its size, never below this side in pixels (several times faster).
+    Raises UserError naming the file.
     """
     try:
-        if not path.is_file():
+        if isinstance(source, bytes):
+            source = io.BytesIO(source)
+        elif not source.is_file():
             raise FileNotFoundError("no such file")
-        with Image.open(path) as image:
+        with Image.open(source) as image:
             _check_dimensions(image.size)
             if least_side:
                 image.draft(None, (least_side, least_side))
             image.load()
             return to_rgb(_turn_upright(image))
     except Exception as error:  # Pillow's plugins raise nearly every built-in exception on damaged files
-        raise UserError(f"The image {path} cannot be used: {_reason(error)}.") from error
+        raise UserError(f"The image {shown(name or source)} cannot be used: {_reason(error)}.") from error
+
+
+def shown(name):
+    """A file's name as it can stand in a sentence of one line: what cannot be printed is escaped."""
+    text = os.fsencode(os.fspath(name)).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def to_rgb(image):

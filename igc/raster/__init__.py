@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from igc.raster import grid, pytorch3d
+from igc.raster import fused, grid, pytorch3d
 from igc.raster.weights import Interpolate, PerspectiveWeights
 
 
@@ -80,7 +80,8 @@ def interpolate(fragments: Fragments, attributes: Tensor) -> Tensor:
 
 def _grid(vertices: Tensor, size: int, mask: Tensor | None, diagonal: str) -> Fragments:
     with torch.no_grad():
-        triangle = grid.visible_triangles(vertices, size, mask, diagonal)
+        visible_triangles = fused.visible_triangles if fused.usable(vertices) else grid.visible_triangles
+        triangle = visible_triangles(vertices, size, mask, diagonal)
         pixel, corners = covered(triangle, vertices, diagonal)
         within = pixel % (size * size)
         row = within // size
@@ -102,7 +103,7 @@ BACKENDS: dict[str, Callable[..., Fragments]] = {"grid": _grid, "pytorch3d": _py
 
 def covered(triangle: Tensor, vertices: Tensor, diagonal: str) -> tuple[Tensor, Tensor]:
     """The covered pixels (N,) of `triangle` (B, S, S), and the corners (N, 3) of what they see."""
-    pixel = (triangle.flatten() >= 0).nonzero().squeeze(1)
+    pixel = grid.where_true(triangle.flatten() >= 0)
     corners = grid.triangle_corners(triangle.flatten().index_select(0, pixel), vertices.shape[2], diagonal)
     image = pixel // (triangle.shape[1] * triangle.shape[2])
     return pixel, corners + (image * (vertices.shape[1] * vertices.shape[2]))[:, None]

@@ -29,32 +29,31 @@ class PerspectiveWeights(torch.autograd.Function):
         corner = corners.T.reshape(-1)
         xs, ys, zs = (v.contiguous().index_select(0, corner).reshape(3, -1) for v in vertices.unbind(1))
         xs, ys = xs - x, ys - y
-        edges = _next(xs) * _last(ys) - _next(ys) * _last(xs)
-        turn = torch.where(edges.sum(0) < 0, -1, 1).to(edges.dtype)
-        hit = edges * turn >= 0
-        edges = edges * hit + (edges == 0).all(0) * turn  # equal weights if a triangle is a point
+        edges = _cross(xs, ys)
+        turn = edges.sum(0).ge_(0).mul_(2).sub_(1)  # 1 or -1: which way round the corners are
+        edges.mul_(turn)
+        hit = edges.clone().ge_(0).mul_(turn)
+        edges.clamp_(min=0)
+        edges.add_(edges.sum(0).eq_(0))  # equal weights if a triangle is a point
         over = edges / zs
         total = over.sum(0)
         weights, depth = over / total, edges.sum(0) / total
-        ctx.save_for_backward(corners, xs, ys, zs, total, weights, depth, hit)
+        ctx.save_for_backward(corner, xs, ys, zs, total, weights, depth, hit)
         ctx.vertices = len(vertices)
         return weights.T, depth
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_weights: Tensor, grad_depth: Tensor) -> tuple[Tensor | None, ...]:
-        corners, xs, ys, zs, total, weights, depth, hit = ctx.saved_tensors
+        corner, xs, ys, zs, total, weights, depth, hit = ctx.saved_tensors
         grad_weights, grad_depth = grad_weights.T, grad_depth / total
         mean = (grad_weights * weights).sum(0)
         grad_over = (grad_weights - mean) / total - grad_depth * depth
         grad_edges = (grad_over / zs + grad_depth) * hit
-        places = torch.stack((
-            _last(grad_edges) * _next(ys) - _next(grad_edges) * _last(ys),
-            _next(grad_edges) * _last(xs) - _last(grad_edges) * _next(xs),
-            -grad_over * weights * total / zs,
-        ), dim=-1)  # fmt: skip
-        grad = places.new_zeros(ctx.vertices, 3)
-        return grad.index_add_(0, corners.T.reshape(-1), places.reshape(-1, 3)), None, None, None
+        depths = (weights * total).div_(zs).mul_(grad_over).neg_()
+        planes = _cross(ys, grad_edges), _cross(grad_edges, xs), depths
+        grad = [p.new_zeros(ctx.vertices).index_add_(0, corner, p.reshape(-1)) for p in planes]
+        return torch.stack(grad, dim=-1), None, None, None
 
 
 class Interpolate(torch.autograd.Function):
@@ -83,11 +82,6 @@ class Interpolate(torch.autograd.Function):
         return grad_values, None, grad_weights
 
 
-def _next(corner_values: Tensor) -> Tensor:
-    """(3, N): of corner i, the value of the corner after it."""
-    return corner_values.roll(-1, 0)
-
-
-def _last(corner_values: Tensor) -> Tensor:
-    """(3, N): of corner i, the value of the corner after the next, which is the one before it."""
-    return corner_values.roll(1, 0)
+def _cross(p: Tensor, q: Tensor) -> Tensor:
+    """(3, N) of (3, N) and (3, N): the cross products of their columns."""
+    return torch.stack([p[i - 2] * q[i - 1] - q[i - 2] * p[i - 1] for i in range(3)])
