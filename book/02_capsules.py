@@ -48,7 +48,7 @@ views3d.register_renderer()
 network = IGCNet.from_pretrained(model)
 config = network.config
 faces = open_dataset(data, "test", 256, config.size, seed)
-images = faces.batch(range(0, len(faces), max(1, len(faces) // 4))[:4], truth=False)["image"]
+images = faces.batch(range(len(faces) - 1, -1, -max(1, len(faces) // 4))[:4], truth=False)["image"]
 
 # %% [markdown]
 # ## Encode
@@ -94,7 +94,7 @@ figures.grid(
 #
 # Which part is seen? The nearest, at every pixel. And where does the face end? The parts draw one map
 # together, the *support*, which is positive on the face; where it is not, the background is seen. (The
-# support is ours.) Behind the picture is one line of mathematics. With part depths $d_m(x)$, on the face
+# support is ours.) Behind the picture is one line of mathematics. On the face, with $d_m(x)$ the depths:
 #
 # $$
 # \begin{aligned}
