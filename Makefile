@@ -29,7 +29,8 @@ PACKAGE := $(shell find igc -type f -not -name '*.pyc') requirements.lock
 PAGES := _config.yml _toc.yml $(shell find book -type f -not -name '*.py' -not -name '*.ipynb' \
 	-not -path '*/.*')
 
-.PHONY: help .venv notebooks outputs train weights lab bench book book-small test test-unit test-notebooks lint clean
+.PHONY: help .venv notebooks outputs train weights lab bench book book-small test test-unit test-data test-rest test-notebooks \
+	lint clean
 help:
 	@sed -n '2,5s/^#  //p' Makefile
 
@@ -96,8 +97,14 @@ lint: | $(VENV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# The data's tests kill and resume work of their own; on a core each, both halves take as long as one.
 test-unit: | $(VENV)
-	$(BIN)/python -m pytest -q tests
+	$(MAKE) --output-sync=target -j2 test-data test-rest
+test-data test-rest: export OMP_NUM_THREADS := 1
+test-data: | $(VENV)
+	$(BIN)/python -m pytest -q tests/data
+test-rest: | $(VENV)
+	$(BIN)/python -m pytest -q tests --ignore=tests/data
 
 # In this order: the pair check must see the notebooks before a rule makes them again.
 test: | $(VENV)

@@ -9,13 +9,13 @@ from igc import IGCNet, figures
 from igc.data import SyntheticFaces
 from igc.segment import masks_to_labels
 
-PEOPLE = (1, 5, 11, 17)
-"""Which test people the picture shows."""
+FACES = (255, 24, 72, 152)
+"""Which test faces the picture shows."""
 
 
 def main() -> None:
     model = IGCNet.from_pretrained(sys.argv[1] if len(sys.argv) > 1 else "synthetic-64")
-    images = SyntheticFaces("test", 8 * 24, model.config.size).batch([8 * p + p % 8 for p in PEOPLE])["image"]
+    images = SyntheticFaces("test", 256, model.config.size).batch(FACES)["image"]
     with torch.no_grad():
         out = model(images)
         views = figures.turned(model, out)
