@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from igc import IGCNet, ModelConfig
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -27,3 +29,12 @@ def photographs():
     if not folder.is_dir():
         pytest.skip("no photographs beside this checkout")
     return folder
+
+
+@pytest.fixture(scope="module")
+def explained():
+    """A tiny untrained model of three parts, and what it makes of two random images."""
+    torch.manual_seed(0)
+    model = IGCNet(ModelConfig(size=32, width=8, channels=12, parts=3)).eval()
+    with torch.no_grad():
+        return model, model(torch.rand(2, 3, 32, 32))

@@ -5,17 +5,9 @@ import math
 import pytest
 import torch
 
-from igc import IGCNet, ModelConfig, geometry, views
+from igc import geometry, views
 
 M = 3
-
-
-@pytest.fixture(scope="module")
-def explained():
-    torch.manual_seed(0)
-    model = IGCNet(ModelConfig(size=32, width=8, channels=12, parts=M)).eval()
-    with torch.no_grad():
-        return model, model(torch.rand(2, 3, 32, 32))
 
 
 @pytest.fixture(autouse=True)

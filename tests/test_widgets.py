@@ -18,14 +18,6 @@ M = 3
 
 
 @pytest.fixture(scope="module")
-def explained():
-    torch.manual_seed(0)
-    model = IGCNet(ModelConfig(size=32, width=8, channels=12, parts=M)).eval()
-    with torch.no_grad():
-        return model, model(torch.rand(2, 3, 32, 32))
-
-
-@pytest.fixture(scope="module")
 def page(explained):
     return widgets.explorer(*explained, 1)._repr_mimebundle_()["text/html"]
 
