@@ -29,7 +29,8 @@ PACKAGE := $(shell find igc -type f -not -name '*.pyc') requirements.lock
 PAGES := _config.yml _toc.yml $(shell find book -type f -not -name '*.py' -not -name '*.ipynb' \
 	-not -path '*/.*')
 
-.PHONY: help .venv notebooks outputs train weights lab bench book book-small test test-unit test-data test-rest test-notebooks \
+.PHONY: help .venv notebooks outputs train weights lab bench book book-small test test-unit test-data test-rest test-slow \
+	test-notebooks \
 	lint clean
 help:
 	@sed -n '2,5s/^#  //p' Makefile
@@ -102,9 +103,13 @@ test-unit: | $(VENV)
 	$(MAKE) --output-sync=target -j2 test-data test-rest
 test-data test-rest: export OMP_NUM_THREADS := 1
 test-data: | $(VENV)
-	$(BIN)/python -m pytest -q tests/data
+	$(BIN)/python -m pytest -q -m "not slow" tests/data tests/peers tests/analysis
 test-rest: | $(VENV)
-	$(BIN)/python -m pytest -q tests --ignore=tests/data
+	$(BIN)/python -m pytest -q -m "not slow" tests --ignore=tests/data --ignore=tests/peers --ignore=tests/analysis
+
+# What takes longer: a run killed twenty times, a hundred thousand files prepared.
+test-slow: | $(VENV)
+	$(BIN)/python -m pytest -q -m slow tests
 
 # In this order: the pair check must see the notebooks before a rule makes them again.
 test: | $(VENV)

@@ -23,8 +23,8 @@ import torch
 
 from igc import geometry
 from igc.files import write_text
+from igc.machine import keep_memory
 from igc.raster import Fragments, fused, pytorch3d, rasterize
-from igc.train import keep_memory
 
 FOV = math.radians(10)
 BESIDE = ((64, 1), (64, 16), (128, 1), (128, 16), (256, 1))

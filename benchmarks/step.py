@@ -8,8 +8,8 @@ import torch
 
 from igc import IGCNet, ModelConfig, TrainConfig, geometry, raster
 from igc.data import SyntheticFaces
+from igc.machine import keep_memory
 from igc.objective import objective
-from igc.train import keep_memory
 
 BATCH, REPEATS = 32, 6
 

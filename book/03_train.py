@@ -32,6 +32,9 @@ epochs = 10
 batch_size = 16
 learning_rate = 1e-3
 device = "auto"  # auto, cpu or cuda
+precision = "float32"  # or bf16, for the networks on a GPU
+compile = False  # torch.compile for the networks
+devices = 1  # how many GPUs (or processes) train together
 size = 64
 parts = 6
 
@@ -44,10 +47,12 @@ folder = start(globals(), TrainParameters)
 import json
 
 import torch
+from accelerate import notebook_launcher
 
 from igc import IGCNet, ModelConfig, TrainConfig, figures, fit, views3d
 from igc.data import open_dataset
 from igc.evaluate import evaluate, evaluate_floors, evaluate_unlabelled, load_truth, table
+from igc.live import LivePreview
 
 views3d.register_renderer()
 
@@ -67,15 +72,22 @@ figures.grid(
 # %% [markdown]
 # ## The run
 #
-# One object holds what defines the network, another how it is trained. A name that is not a field of
-# either, or a value without sense, is refused.
+# One object holds what defines the network, another how it is trained. A name that is not a field of either,
+# or a value without sense, is refused. While it trains, the picture below is drawn again from time to time.
+# The stop button ends the run after the step that is under way, with a checkpoint; running the cell again
+# goes on from there, and so does a run that was killed.
 
 # %%
 model_config = ModelConfig(size=size, parts=parts)
 train_config = TrainConfig(
-    epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, seed=seed, device=device
-)
-record = fit(train, model_config, train_config, folder)
+    epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, seed=seed, device=device,
+    precision=precision, compile=compile,
+)  # fmt: skip
+if devices == 1:
+    record = fit(train, model_config, train_config, folder, preview=LivePreview(sheet[:6]))
+else:
+    notebook_launcher(fit, (train, model_config, train_config, folder), num_processes=devices)
+    record = json.loads((folder / "record.json").read_text())
 print(f"{record['images']} images, {epochs} epochs, {record['seconds']:.0f} s")
 print(f"on {record['machine']}, device {record['device']}")
 
@@ -168,7 +180,7 @@ saved = figures.save_run_pictures(folder, model, held_out, explained)
 print("\n".join(f"{path.name}" for path in sorted(folder.iterdir())))
 
 # %% [markdown]
-# ## On a GPU, and longer
+# ## On a GPU, on several, and longer
 #
 # The same chapter from a terminal, longer, on another folder of faces, or on a GPU:
 #
@@ -178,6 +190,29 @@ print("\n".join(f"{path.name}" for path in sorted(folder.iterdir())))
 # python -m igc.train --data path/to/faces --epochs 30 --device cuda --out runs/faces
 # accelerate launch -m igc.train --data path/to/faces --epochs 30 --out runs/faces
 # ```
+#
+# **Device.** `device="auto"` takes a GPU if there is one. The images stay on it as bytes as long as they fit
+# into `memory` gibibytes; more of them are read from disk by worker processes, and a prepared set's shards
+# are streamed ([chapter 1](01_data)).
+#
+# **Precision.** With `precision="bf16"` the encoder and the decoders compute in bfloat16. Geometry and the
+# rasteriser stay in single precision: a face's relief is a few hundredths of its distance, which eight bits
+# cannot hold.
+#
+# **Compilation.** `compile=True` hands encoder and decoders to `torch.compile`. The rasteriser has a kernel
+# of its own on a GPU.
+#
+# **Several devices.** `devices=4` above, or `accelerate launch` in a terminal, starts one process a device,
+# on one machine or on many (`accelerate config` asks). `batch_size` counts the images of all processes
+# together: the order of the images is one, dealt out in turn, and what depends on the whole batch (the mean
+# pose, the area of a part, what a part looks like) is exchanged. So two processes give the loss curve of
+# one.
+#
+# **Records.** The run's folder holds `history.csv`, event files for TensorBoard (`tensorboard --logdir
+# runs`), pictures every few epochs, the last two checkpoints, the best model and `record.json`. A checkpoint
+# is written beside the old one and put in its place when the disk has it, so that a kill at any moment costs
+# at most the steps since. If a loss is not a number, or a part vanishes, training goes back to the last
+# checkpoint with half the learning rate, and says so.
 #
 # ## What we learned
 #

@@ -49,6 +49,9 @@ class TrainParameters(_Common):
     batch_size: int = setting(16, 2, 65536)
     learning_rate: float = setting(1e-3, 1e-7, 1.0)
     device: str = setting("auto", choices=("auto", "cpu", "cuda"))
+    precision: str = setting("float32", choices=("float32", "bf16"))
+    compile: bool = setting(False)
+    devices: int = setting(1, 1, 1024, about="how many processes train together")
     size: int = setting(64, 32, 512)
     parts: int = setting(6, 1, 32)
 

@@ -117,6 +117,15 @@ class TrainConfig(Config):
     learning_rate: float = setting(1e-3, 1e-7, 1.0, about="of Adam")
     seed: int = setting(0, 0, 2**31 - 1, about="of weights and order")
     device: str = setting("auto", choices=("auto", "cpu", "cuda"), about="auto takes a GPU if there is one")
+    precision: str = setting("float32", choices=("float32", "bf16"), about="of the networks, on a GPU")
+    compile: bool = setting(False, about="compile the networks with torch.compile")
+    accumulate: int = setting(1, 1, 1024, about="batches whose gradients are added up for one step")
+    ema: float = setting(
+        0.99, 0.0, 0.9999, about="share of the averaged weights that a step keeps; 0: no average"
+    )
+    checkpoint_steps: int = setting(500, 1, 10**6, about="steps between checkpoints; also after each epoch")
+    picture_epochs: int = setting(5, 1, 10**6, about="epochs between pictures of what the model sees")
+    memory: float = setting(2.0, 0.0, 1000.0, about="GiB of images kept in memory; more is read from disk")
     warmup: int = setting(100, 0, 10**6, about="steps over which the learning rate rises")
     common_shape: float = setting(0.4, 0.0, 0.5, about="share of the run in which all faces share one shape")
     mirror: float = setting(0.5, 0.0, 10.0, about="weight of the mirrored reconstruction")

@@ -1,8 +1,11 @@
 """Writing files so that each appears whole or not at all, and folders to write them into."""
 
+import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -11,18 +14,34 @@ from igc.errors import UserError
 
 def write_text(path: Path, text: str) -> None:
     """Writes a text file in one step: a reader sees the old one or the new one."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    _replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Writes a safetensors file in one step."""
+    held = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    _replace(path, lambda temporary: save_file(held, temporary, metadata))
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Lets `write` fill a file beside `path`, waits until the disk has it, and puts it in place of `path`.
+
+    A kill or a power cut at any moment leaves the old file or the new one. OSError if it cannot be written;
+    nothing is left behind then."""
     temporary = path.with_name(path.name + ".part")
-    save_file(
-        {name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary, metadata
-    )
-    os.replace(temporary, path)
+    try:
+        write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        if os.name == "posix":
+            folder = os.open(path.parent, os.O_RDONLY)
+            os.fsync(folder)
+            os.close(folder)
+    except (OSError, SafetensorError) as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise error if isinstance(error, OSError) else OSError(str(error)) from error
 
 
 def make_folder(path: str | Path) -> Path:

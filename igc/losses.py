@@ -2,7 +2,8 @@
 
 Analysis by synthesis: the rendered face must look like the photograph (`reconstruct`), also when the
 canonical face is mirrored. The other terms say what a part is, and fix what a photograph leaves open.
-All are means over the batch and return scalars.
+All are means over the batch and return scalars; what depends on the whole batch, and not on each image for
+itself, is exchanged between the processes that train together (`igc.ranks`).
 """
 
 import math
@@ -10,6 +11,8 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from igc import ranks
 
 
 def reconstruct(image: Tensor, target: Tensor, scale: Tensor, gradient: float) -> Tensor:
@@ -44,7 +47,7 @@ def keep_alive(soft: Tensor) -> Tensor:
 
     `soft` (B, M+1, S, S).
     """
-    area = soft[:, :-1].mean(dim=(0, 2, 3))
+    area = ranks.mean(soft[:, :-1].mean(dim=(0, 2, 3)))
     share = area / area.sum().clamp(min=1e-6)
     fair = 0.5 / max(1, soft.shape[1] - 1)
     return (F.relu(fair - share) / fair).square().sum() - 0.05 * (share + 1e-6).log().clamp(
@@ -64,13 +67,13 @@ def consistent_parts(features: Tensor, masks: Tensor, temperature: float = 0.1) 
     masks = F.adaptive_avg_pool2d(masks, features.shape[-1]).flatten(2)
     weight = masks.sum(dim=2)
     pooled = (masks @ features.flatten(2).transpose(1, 2)) / weight[..., None].clamp(min=1e-3)
-    pooled = F.normalize(pooled - pooled.mean(dim=(0, 1)), dim=-1)
-    prototype = F.normalize((pooled * weight[..., None].clamp(max=1)).mean(dim=0), dim=-1)
+    pooled = F.normalize(pooled - ranks.mean(pooled.mean(dim=(0, 1))), dim=-1)
+    prototype = F.normalize(ranks.mean((pooled * weight[..., None].clamp(max=1)).mean(dim=0)), dim=-1)
     logits = pooled @ prototype.T / temperature
     truth = torch.arange(masks.shape[1], device=masks.device).expand(masks.shape[0], -1)
     losses = F.cross_entropy(logits.flatten(0, 1), truth.flatten(), reduction="none")
     present = weight.detach().clamp(max=1).flatten()
-    return (losses * present).sum() / present.sum().clamp(min=1)
+    return (losses * present).sum() / ranks.mean(present.sum()).clamp(min=1)
 
 
 def compact_parts(soft: Tensor) -> Tensor:
@@ -113,7 +116,7 @@ def plain_albedo(detail: Tensor) -> Tensor:
 
 def centred_pose(pose: Tensor) -> Tensor:
     """Photographs are taken from all sides evenly: the batch's mean angles (B, 6) are zero (ours)."""
-    return pose[:, :3].mean(dim=0).square().sum()
+    return ranks.mean(pose[:, :3].mean(dim=0)).square().sum()
 
 
 def small_translation(pose: Tensor) -> Tensor:

@@ -59,6 +59,8 @@ class IGCNet(nn.Module):
         self.fov = math.radians(config.fov)
         self.individuality = 1.0
         """How far the shape of a face may depart from the mean face; training raises it from 0 to 1."""
+        self.precision = "float32"
+        """Of the networks; geometry and rendering are float32 always."""
 
     def forward(self, images: Tensor) -> Output:
         """Explains `images` (B, 3, S, S) in [0, 1]; raises ValueError for another shape."""
@@ -84,23 +86,38 @@ class IGCNet(nn.Module):
 
     def encode(self, images: Tensor) -> tuple[Tensor, ...]:
         """Images to local features (B, F, S/4, S/4) and the shape, albedo and view embeddings (B, C)."""
-        features, vector = self.encoder(images)
+        features, vector = self._run(self.encoder, images)
         return features, self.to_shape(vector), self.to_albedo(vector), self.to_view(vector)
 
     def decode(self, shape_code: Tensor, albedo_code: Tensor) -> Decoded:
         """Capsule codes (B, M, C) to the maps of the parts."""
         size = self.config.size
-        departure = self.individuality * self.depth_decoder(shape_code)
+        departure = self.individuality * self._run(self.depth_decoder, shape_code)
         surface = self.depth_decoder.template + departure
-        smooth = self.albedo_decoder.template + self.albedo_decoder(albedo_code)
-        detail = self.detail_decoder.template + self.detail_decoder(albedo_code)
-        own_support = self.individuality * self.support_decoder(shape_code).mean(dim=1, keepdim=True)
+        smooth = self.albedo_decoder.template + self._run(self.albedo_decoder, albedo_code)
+        detail = self.detail_decoder.template + self._run(self.detail_decoder, albedo_code)
+        own_support = self._run(self.support_decoder, shape_code).mean(dim=1, keepdim=True)
+        own_support = self.individuality * own_support
         support = self.support_decoder.template.mean(dim=0) + own_support
         if self.config.symmetric_shape:
             surface, support = (0.5 * (each + each.flip(-1)) for each in (surface, support))
         depth = 1 + self.config.depth_range * upsample(surface, size).tanh()
         colour = (upsample(smooth, size) + upsample(detail, size)).sigmoid()
         return Decoded(depth, colour, upsample(support, size), departure, detail, own_support)
+
+    def _run(self, network: nn.Module, inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """One of the networks, in the chosen precision; what it gives is float32."""
+        if self.precision == "float32":
+            return network(inputs)
+        with torch.autocast(inputs.device.type, torch.bfloat16):
+            given = network(inputs)
+        return given.float() if isinstance(given, Tensor) else tuple(each.float() for each in given)
+
+    def compile_networks(self) -> None:
+        """Lets torch.compile translate encoder and decoders, at their first use."""
+        decoders = self.depth_decoder, self.support_decoder, self.albedo_decoder, self.detail_decoder
+        for network in (self.encoder, *decoders):
+            network.compile()
 
     def votes(self, view_code: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """View codes (B, M, C) to the parts' votes for the pose (B, M, 6) and the light (B, M, 5), and what

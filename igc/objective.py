@@ -1,7 +1,8 @@
 """What training minimises: the terms of `losses`, weighted by the configuration, on a model's output."""
 
-import torch
-from torch import Tensor
+from typing import NamedTuple
+
+from torch import Tensor, nn
 
 from igc import losses
 from igc.config import TrainConfig
@@ -9,9 +10,32 @@ from igc.model import IGCNet
 from igc.outputs import Output
 
 
+class Judged(NamedTuple):
+    """What one batch gives."""
+
+    terms: dict[str, Tensor]
+    """All terms by name, already weighted; their sum is what training minimises."""
+    area: Tensor
+    """(M+1,): the share of the canonical frame that each part has, and last the background; no gradient."""
+
+
+class Objective(nn.Module):
+    """A model and what is asked of it, as one module: images (B, 3, S, S) to `Judged`. Accelerate wraps this
+    module, so that everything that is computed in a step passes through one `forward`."""
+
+    def __init__(self, model: IGCNet, config: TrainConfig):
+        super().__init__()
+        self.model, self.config = model, config
+
+    def forward(self, images: Tensor) -> Judged:
+        out = self.model(images)
+        area = out.parts.visibility.detach().mean(dim=(0, 2, 3))
+        return Judged(objective(self.model, out, images, self.config), area)
+
+
 def objective(model: IGCNet, out: Output, target: Tensor, config: TrainConfig) -> dict[str, Tensor]:
     """All terms by name, already weighted; their sum is what training minimises."""
-    scale = out.confidence if config.confidence else torch.full_like(out.confidence, 0.2)
+    scale = out.confidence if config.confidence else 0 * out.confidence + 0.2
     terms = {"reconstruct": losses.reconstruct(out.image, target, scale[:, :1], config.gradient)}
     if config.mirror:
         mirrored = losses.reconstruct(model.mirrored(out), target, scale[:, 1:], config.gradient)

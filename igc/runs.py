@@ -1,71 +1,190 @@
-"""The folder of a training run: checkpoints, history and record, each file written whole or not at all."""
+"""The folder of a training run: checkpoints, history and record, each file written whole or not at all.
+
+model.safetensors, config.json    the model as it is now, as `IGCNet.from_pretrained` reads it
+best/                             the same, after the epoch with the lowest loss
+state/00000128.safetensors        all that resuming needs, after so many steps; the last two are kept
+train.json history.csv            settings, and a line an epoch
+events.out.tfevents.*             the same for TensorBoard
+record.json                       data, machine, time, versions; written at the end
+"""
 
 import csv
+import dataclasses
 import io
 import json
 import os
 import platform
+import subprocess
+import warnings
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 import igc
 from igc.errors import UserError
 from igc.files import write_tensors, write_text
 from igc.model import IGCNet
 
+FORMAT = 1
+"""Version of the state's layout; a state of another version is refused."""
 
-def save_state(out: Path, model: IGCNet, optimiser, settings: dict, history: list[dict]) -> None:
-    """Writes the model, the history as a table, and last what resuming needs, which makes the epoch count."""
-    model.save_pretrained(out)
-    write_text(out / "train.json", json.dumps(settings["train"], indent=2) + "\n")
+KEPT = 2
+"""States that are kept."""
+
+
+@dataclass
+class Progress:
+    """How far a run has come; everything but tensors that a checkpoint holds."""
+
+    epoch: int = 0
+    """Epochs that are done."""
+    step: int = 0
+    """Steps done in the epoch that is under way."""
+    seconds: float = 0.0
+    """Time spent on that epoch."""
+    history: list[dict] = field(default_factory=list)
+    """A row an epoch."""
+    best: float = float("inf")
+    """The lowest loss of an epoch."""
+    setbacks: list[dict] = field(default_factory=list)
+    """Where training went back to a checkpoint, and why."""
+
+
+def save_state(
+    out: Path, progress: Progress, settings: dict, tensors: dict[str, Tensor], model: IGCNet
+) -> bool:
+    """Writes a checkpoint; True if that went well. A full disk or a folder that is gone costs a warning: the
+    checkpoints before stay as they are, and training goes on."""
+    name = f"{progress.epoch:05d}-{progress.step:08d}.safetensors"
+    kept = {"format": FORMAT, "settings": settings, "progress": dataclasses.asdict(progress)}
+    try:
+        (out / "state").mkdir(parents=True, exist_ok=True)
+        write_tensors(out / "state" / name, tensors, {"igc": json.dumps(kept)})
+        for old in states(out)[KEPT:]:
+            old.unlink()
+        model.save_pretrained(out)
+        write_text(out / "train.json", json.dumps(settings["train"], indent=2) + "\n")
+        if progress.history:
+            write_text(out / "history.csv", as_table(progress.history))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        warnings.warn(f"No checkpoint could be written to {out} ({reason}): make room there.", stacklevel=2)
+        return False
+    return True
+
+
+def save_best(out: Path, model: IGCNet) -> None:
+    """Keeps the model as the best one; a disk that is full leaves the one before."""
+    try:
+        model.save_pretrained(out / "best")
+    except OSError as error:
+        warnings.warn(f"{out / 'best'} cannot be written ({error.strerror}): make room there.", stacklevel=2)
+
+
+def as_table(history: list[dict]) -> str:
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, fieldnames=list(history[0]))
     writer.writeheader()
     writer.writerows(history)
-    write_text(out / "history.csv", table.getvalue())
-    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-    for index, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
-    progress = {"settings": settings, "history": history}
-    write_tensors(out / "state.safetensors", tensors, {"progress": json.dumps(progress)})
+    return table.getvalue()
 
 
-def resume(out: Path, model: IGCNet, optimiser, settings: dict) -> list[dict]:
-    """Loads a run of the same settings from `out`; returns its history, empty if there is none."""
-    path = out / "state.safetensors"
-    if not path.is_file():
-        return []
-    try:
-        with safe_open(path, framework="pt") as file:
-            progress = json.loads(file.metadata()["progress"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-        if progress["settings"] != settings:
+def states(out: Path) -> list[Path]:
+    """The checkpoints of a run, the latest first."""
+    return sorted((out / "state").glob("*-*.safetensors"), reverse=True)
+
+
+def load_state(out: Path, settings: dict) -> tuple[Progress, dict[str, Tensor]] | None:
+    """The latest checkpoint in `out` that can be read and has these settings; None if the run must start.
+
+    A damaged checkpoint is passed over for the one before, with a warning. UserError if none can be read, or
+    if they are of another format."""
+    found, broken = states(out), []
+    for path in found:
+        try:
+            kept, tensors = _read(path)
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            broken.append(path)
+            warnings.warn(f"{path} cannot be read ({error}): the checkpoint before it is used.", stacklevel=2)
+            continue
+        if kept["format"] != FORMAT:
+            raise UserError(
+                f"{path} is a checkpoint of format {kept['format']}, this is {FORMAT}: choose another 'out'."
+            )
+        if kept["settings"] != settings:
             print(f"{out} holds a run with other settings or data, which this one replaces.")
-            return []
-        weights = {name.removeprefix("model."): v for name, v in tensors.items() if name.startswith("model.")}
-        model.load_state_dict(weights)
-        state: dict[int, dict] = {}
-        for name in tensors.keys() - {f"model.{name}" for name in weights}:
-            index, key = name.split(".", 1)
-            state.setdefault(int(index), {})[key] = tensors[name]
-        groups = optimiser.state_dict()["param_groups"]
-        optimiser.load_state_dict({"state": state, "param_groups": groups})
-        return list(progress["history"])
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"{path} cannot be read ({error}): delete it to start again.") from error
+            for old in found:
+                old.unlink()
+            return None
+        for old in broken:
+            old.unlink()
+        return Progress(**kept["progress"]), tensors
+    if broken:
+        raise UserError(f"{broken[0]} cannot be read, nor another checkpoint: delete {out} to start again.")
+    return None
 
 
-def describe_run(dataset, settings: dict, history: list[dict], accelerator) -> dict:
+def _read(path: Path) -> tuple[dict, dict[str, Tensor]]:
+    with safe_open(path, framework="pt") as file:
+        kept = json.loads(file.metadata()["igc"])
+        return kept, {name: file.get_tensor(name) for name in file.keys()}
+
+
+def pack(model: torch.nn.Module, average: torch.nn.Module | None, optimiser, sums: dict) -> dict[str, Tensor]:
+    """Everything that resuming needs and that is a tensor, by name."""
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    if average is not None:
+        tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
+    for index, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
+    tensors |= {f"sums.{name}": torch.as_tensor(value) for name, value in sums.items()}
+    return tensors | {"random": torch.get_rng_state()}
+
+
+def unpack(tensors: dict[str, Tensor], model, average, optimiser, device) -> dict[str, Tensor]:
+    """Puts back what `pack` took; returns the sums of the epoch that is under way."""
+    groups: dict[str, dict] = {"model": {}, "average": {}, "optimiser": {}, "sums": {}}
+    for name, value in tensors.items():
+        kind, _, key = name.partition(".")
+        if kind in groups:
+            groups[kind][key] = value
+    model.load_state_dict(groups["model"])
+    if average is not None:
+        average.load_state_dict(groups["average"])
+    state: dict[int, dict] = {}
+    for name, value in groups["optimiser"].items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = value
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    torch.set_rng_state(tensors["random"])
+    return {name: value.to(device) for name, value in groups["sums"].items()}
+
+
+def describe_run(dataset, settings: dict, progress: Progress, accelerator) -> dict:
     """What one has to know to make the run again."""
+    gpu = [torch.cuda.get_device_name()] if accelerator.device.type == "cuda" else []
     return {
         **settings,
         "images": len(dataset),
-        "seconds": round(sum(row["seconds"] for row in history), 1),
-        "final": history[-1],
-        "history": history,
+        "seconds": round(sum(row["seconds"] for row in progress.history), 1),
+        "final": progress.history[-1],
+        "history": progress.history,
+        "setbacks": progress.setbacks,
         "device": str(accelerator.device),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "processes": accelerator.num_processes,
+        "machine": ", ".join([platform.machine(), f"{os.cpu_count()} cores", *gpu]),
+        "commit": commit(),
         "versions": {"igc": igc.__version__, "torch": torch.__version__, "python": platform.python_version()},
     }
+
+
+def commit() -> str | None:
+    """The git commit of the package's own folder; None where there is none."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

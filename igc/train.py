@@ -1,162 +1,245 @@
 """Training: `fit`, and `python -m igc.train --data DIR --epochs N --out DIR`, which is the same thing.
 
-A run is a folder: `model.safetensors` and `config.json` (the model, as `IGCNet.from_pretrained` reads it),
-`train.json` (the settings), `history.csv` (a line an epoch), `state.safetensors` (what resuming needs) and
-`record.json` (data, machine, time, versions). An interrupted run goes on where its last epoch ended when it
-is started again with the same settings.
+A run is a folder (see `igc.runs`). An interrupted run goes on where it was when it is started again with the
+same settings, and ends with the same weights as one that was never disturbed. The same code runs on one
+processor, on a GPU, or on many of either (`accelerate launch -m igc.train ...`).
 """
 
 import argparse
-import ctypes
 import dataclasses
 import json
-import platform
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
-from tqdm import tqdm
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from igc.config import ModelConfig, TrainConfig
-from igc.data import open_dataset, read_all
+from igc.data import open_dataset
 from igc.errors import UserError
+from igc.feed import Feed
 from igc.files import make_folder, write_text
+from igc.machine import choose_device, keep_memory
 from igc.model import IGCNet
-from igc.objective import objective
-from igc.runs import describe_run, resume, save_state
+from igc.objective import Objective
+from igc.records import Events, progress_bar, save_picture
+from igc.runs import Progress, describe_run, load_state, pack, save_best, save_state, unpack
+from igc.schedule import individuality, set_learning_rate
+from igc.watch import PATIENCE, Stop, Watch
 
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+Preview = Callable[[IGCNet, int], object]
+"""Called with the model and the number of steps done, every `PREVIEW` steps."""
+
+PREVIEW = 50
 
 
-def fit(dataset, model_config: ModelConfig, train_config: TrainConfig, out_dir: str | Path) -> dict:
+def fit(
+    dataset,
+    model_config: ModelConfig,
+    train_config: TrainConfig,
+    out_dir: str | Path,
+    preview: Preview | None = None,
+) -> dict:
     """Trains an IGCNet on the images of `dataset` and returns the run's record, which is also written.
 
     `dataset` has `len`, `size`, `fingerprint()` and `batch(indices, truth=False)` giving
     {"image": (B, 3, S, S) in [0, 1]}; whatever truth it holds is not looked at. UserError if the settings
-    and the data do not fit together or if `out_dir` cannot be written.
+    and the data do not fit together, if `out_dir` cannot be written, or if training fails for good.
+    KeyboardInterrupt (a notebook's stop button) comes after a checkpoint was written.
     """
-    keep_memory()
-    out = make_folder(out_dir)
-    check_dataset(dataset, model_config, train_config)
-    accelerator = Accelerator(cpu=choose_device(train_config.device) == "cpu")
-    torch.manual_seed(train_config.seed)
-    model = IGCNet(model_config)
-    optimiser = torch.optim.Adam(model.parameters(), lr=train_config.learning_rate, betas=(0.9, 0.99))
-    settings = {
-        "model": model_config.to_dict(),
-        "train": train_config.to_dict(),
-        "data": dataset.fingerprint(),
-    }
-    history = resume(out, model, optimiser, settings)
-    first_epoch = len(history)
-    model, optimiser = accelerator.prepare(model, optimiser)
-    images = load_images(dataset)
-    steps = steps_per_epoch(len(images), train_config)
-    bar = tqdm(
-        total=train_config.epochs * steps, initial=first_epoch * steps, unit="step", desc="training",
-        disable=not accelerator.is_main_process,
-    )  # fmt: skip
-    for epoch in range(first_epoch, train_config.epochs):
-        row = run_epoch(epoch, images, model, optimiser, train_config, accelerator, bar)
-        history.append(row)
-        if accelerator.is_main_process:
-            save_state(out, accelerator.unwrap_model(model), optimiser, settings, history)
-    bar.close()
-    record = describe_run(dataset, settings, history, accelerator)
-    if accelerator.is_main_process:
-        write_text(out / "record.json", json.dumps(record, indent=2) + "\n")
-    return record
+    training = Training(dataset, model_config, train_config, make_folder(out_dir), preview)
+    with Stop() as stop:
+        training.run(stop)
+    return training.finish()
 
 
-def run_epoch(epoch, images: Tensor, model, optimiser, config: TrainConfig, accelerator, bar) -> dict:
-    """One pass in an order that depends on seed and epoch alone; returns the epoch's means.
+class Training:
+    """One run: what `fit` sets up, and the steps it goes through."""
 
-    With several processes each takes its share of every batch, and Accelerate averages the gradients."""
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(config.seed * 100003 + epoch))
-    steps, sums, started = steps_per_epoch(len(images), config), {}, time.perf_counter()
-    model.train()
-    for step in range(steps):
-        chosen = order[step * config.batch_size : (step + 1) * config.batch_size]
-        chosen = chosen[accelerator.process_index :: accelerator.num_processes]
-        batch = images[chosen].to(accelerator.device).float() / 255
-        progress = (epoch * steps + step) / (config.epochs * steps)
-        set_learning_rate(optimiser, config, epoch * steps + step, config.epochs * steps)
-        accelerator.unwrap_model(model).individuality = individuality(progress, config.common_shape)
-        terms = objective(accelerator.unwrap_model(model), model(batch), batch, config)
-        loss = sum(terms.values())
-        if not torch.isfinite(loss):
-            raise UserError(
-                f"the loss is {loss.item()} in epoch {epoch + 1}: lower 'learning_rate' "
-                f"({config.learning_rate}); the last epoch's checkpoint is kept."
-            )
-        optimiser.zero_grad(set_to_none=True)
-        accelerator.backward(loss)
-        accelerator.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
+    def __init__(self, dataset, model_config, config: TrainConfig, out: Path, preview=None):
+        keep_memory()
+        self.accelerator = Accelerator(
+            cpu=choose_device(config.device) == "cpu", gradient_accumulation_steps=config.accumulate
+        )
+        check_dataset(dataset, model_config, config, self.accelerator.num_processes)
+        self.dataset, self.config, self.out, self.preview = dataset, config, out, preview
+        torch.manual_seed(config.seed)
+        self.model = IGCNet(model_config)
+        self.model.precision = config.precision
+        self.average = average_of(self.model, config.ema)
+        objective = Objective(self.model, config)
+        optimiser = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate, betas=(0.9, 0.99))
+        self.objective, self.optimiser = self.accelerator.prepare(objective, optimiser)
+        if self.average is not None:
+            self.average.to(self.accelerator.device)
+        if config.compile:
+            self.model.compile_networks()
+        self.settings = {
+            "model": model_config.to_dict(), "train": config.to_dict(), "data": dataset.fingerprint(),
+        }  # fmt: skip
+        self.progress, self.sums = Progress(), {}
+        place = self.accelerator.process_index, self.accelerator.num_processes
+        self.feed = Feed(dataset, config, self.accelerator.device, *place)
+        if not self.load():
+            self.save()
+        self.watch = Watch(model_config.parts, self.accelerator)
+
+    def run(self, stop: Stop) -> None:
+        """Trains until the last epoch is done; goes back to the last checkpoint when something is wrong."""
+        epochs, steps = self.config.epochs, self.feed.steps
+        events = Events(self.out, self.progress.epoch, self.accelerator.is_main_process)
+        with progress_bar(epochs * steps, not self.accelerator.is_main_process) as bar:
+            while self.progress.epoch < epochs:
+                bar.n = self.progress.epoch * steps + self.progress.step
+                fault = self.epoch(bar, stop)
+                if fault:
+                    self.go_back(fault)
+                    continue
+                row = self.end_epoch()
+                events.write(row)
+                if self.accelerator.is_main_process and row["epoch"] % self.config.picture_epochs == 0:
+                    path = self.out / "pictures" / f"epoch_{row['epoch']:04d}.png"
+                    save_picture(path, self.shown(), next(self.feed.batches(0))[:8])
+            bar.n = bar.total
+            bar.refresh()
+        events.close()
+
+    def epoch(self, bar, stop: Stop) -> str | None:
+        """The rest of the epoch that is under way; what is wrong, if training cannot go on like this."""
+        progress, started = self.progress, time.perf_counter() - self.progress.seconds
+        self.objective.train()
+        for images in self.feed.batches(progress.epoch, progress.step):
+            loss = self.step(images)
+            progress.step += 1
+            progress.seconds = time.perf_counter() - started
+            bar.update()
+            if self.watch.due(progress.step):
+                fault = self.watch.fault()
+                if fault:
+                    return fault
+                bar.set_postfix(epoch=progress.epoch + 1, loss=f"{loss.item():.3f}", refresh=False)
+            if self.preview and progress.step % PREVIEW == 0:
+                self.preview(self.shown(), progress.epoch * self.feed.steps + progress.step)
+            if progress.step < self.feed.steps:
+                if progress.step % self.config.checkpoint_steps == 0 and not self.watch.fault():
+                    self.save()
+                if stop.asked(self.accelerator, progress.step):
+                    self.save()
+                    raise KeyboardInterrupt(f"stopped; started again, the run in {self.out} goes on")
+        return self.watch.fault()
+
+    def step(self, images: torch.Tensor) -> torch.Tensor:
+        """One step of the optimiser (or a share of one, with `accumulate`); returns the loss."""
+        done = self.progress.epoch * self.feed.steps + self.progress.step
+        total = self.config.epochs * self.feed.steps
+        set_learning_rate(self.optimiser, self.config, done, total, 0.5 ** len(self.progress.setbacks))
+        self.model.individuality = individuality(done / total, self.config.common_shape)
+        with self.accelerator.accumulate(self.objective):
+            terms, area = self.objective(images)
+            loss = sum(terms.values())
+            self.accelerator.backward(loss)
+            finite = torch.isfinite(loss.detach())
+            if self.accelerator.sync_gradients:
+                norm = self.accelerator.clip_grad_norm_(self.model.parameters(), 1.0)
+                finite = finite & torch.isfinite(norm)
+            if finite:  # the weights stay good; with several processes the norm is that of all
+                self.optimiser.step()
+            self.optimiser.zero_grad(set_to_none=True)
+        if self.average is not None and self.accelerator.sync_gradients:
+            self.average.update_parameters(self.model)
+        self.watch.see(finite, area)
         for name, value in {"loss": loss, **terms}.items():
-            sums[name] = sums.get(name, 0.0) + value.detach()
-        bar.update()
-        if step % 10 == 0:
-            bar.set_postfix(epoch=epoch + 1, loss=f"{loss.item():.3f}", refresh=False)
-    seconds = time.perf_counter() - started
-    means = {name: round(float(value) / steps, 5) for name, value in sums.items()}
-    return {"epoch": epoch + 1, "seconds": round(seconds, 2), "images_per_second":
-            round(steps * config.batch_size / seconds, 1), **means}  # fmt: skip
+            self.sums[name] = self.sums.get(name, 0.0) + value.detach()
+        return loss
+
+    def end_epoch(self) -> dict:
+        """Closes the epoch: its row of the history, and a checkpoint."""
+        progress, steps = self.progress, self.feed.steps
+        means = {
+            name: round(float(self.accelerator.reduce(value, "mean")) / steps, 5)
+            for name, value in self.sums.items()
+        }
+        speed = round(steps * self.config.batch_size / max(progress.seconds, 1e-9), 1)
+        row = {"epoch": progress.epoch + 1, "seconds": round(progress.seconds, 2)}
+        row |= {"images_per_second": speed, **means}
+        progress.history.append(row)
+        progress.epoch, progress.step, progress.seconds = progress.epoch + 1, 0, 0.0
+        self.sums = {}
+        best = self.model.individuality == 1 and means["loss"] < progress.best
+        if best:
+            progress.best = means["loss"]
+            if self.accelerator.is_main_process:
+                save_best(self.out, self.shown())
+        self.save()
+        return row
+
+    def shown(self) -> IGCNet:
+        """The model that is saved and shown: the averaged one, if there is an average."""
+        if self.average is None or not self.average.n_averaged:
+            return self.model
+        self.average.module.individuality = 1.0
+        return self.average.module
+
+    def save(self) -> None:
+        if self.accelerator.is_main_process:
+            tensors = pack(self.model, self.average, self.optimiser, self.sums)
+            save_state(self.out, self.progress, self.settings, tensors, self.shown())
+        self.accelerator.wait_for_everyone()
+
+    def load(self) -> bool:
+        """Goes to the last checkpoint of this run; False if there is none."""
+        found = load_state(self.out, self.settings)
+        if found is None:
+            return False
+        self.progress, tensors = found
+        self.sums = unpack(tensors, self.model, self.average, self.optimiser, self.accelerator.device)
+        return True
+
+    def go_back(self, fault: str) -> None:
+        """Returns to the last checkpoint with half the learning rate, `PATIENCE` times; then UserError."""
+        place = {"epoch": self.progress.epoch + 1, "step": self.progress.step}
+        setbacks = [*self.progress.setbacks, {**place, "why": fault}]
+        fault = f"{fault} in epoch {place['epoch']}"
+        if len(setbacks) > PATIENCE:
+            raise UserError(
+                f"{fault}, again after going back {PATIENCE} times: lower 'learning_rate' "
+                f"({self.config.learning_rate}); the last good checkpoint is kept in {self.out}."
+            )
+        self.accelerator.print(f"{fault}: going back to the last checkpoint, with half the learning rate.")
+        if not self.load():
+            raise UserError(f"{fault}, and {self.out} holds no checkpoint any more: start again.")
+        self.progress.setbacks = setbacks
+        self.watch.forget()
+
+    def finish(self) -> dict:
+        """Writes the run's record and returns it."""
+        record = describe_run(self.dataset, self.settings, self.progress, self.accelerator)
+        if self.accelerator.is_main_process:
+            try:
+                write_text(self.out / "record.json", json.dumps(record, indent=2) + "\n")
+            except OSError as error:
+                raise UserError(
+                    f"{self.out} cannot be written to ({error.strerror}): make room and start again."
+                ) from error
+        return record
 
 
-def keep_memory() -> None:
-    """Asks glibc to keep freed blocks instead of handing them back: page faults can otherwise dominate
-    element-wise work on a CPU (ours; its effect on a whole step has not been measured). Does nothing
-    elsewhere."""
-    if platform.system() == "Linux" and platform.libc_ver()[0] == "glibc":
-        libc = ctypes.CDLL("libc.so.6")
-        for parameter, size in (
-            (M_MMAP_THRESHOLD, 1 << 30),
-            (M_TRIM_THRESHOLD, 1 << 30),
-            (M_TOP_PAD, 1 << 28),
-        ):
-            libc.mallopt(parameter, size)
+def average_of(model: IGCNet, decay: float) -> AveragedModel | None:
+    """An exponential average of the model's weights; None if `decay` is 0."""
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay)) if decay else None
 
 
-def set_learning_rate(optimiser, config: TrainConfig, step: int, steps: int) -> None:
-    """Rises over `warmup` steps (or a tenth of the run), then falls along a cosine to a twentieth."""
-    warmup = min(config.warmup, max(1, steps // 10))
-    rising = min(1.0, (step + 1) / max(1, warmup))
-    falling = 0.05 + 0.95 * 0.5 * (1 + torch.cos(torch.tensor(torch.pi * step / steps)).item())
-    for group in optimiser.param_groups:
-        group["lr"] = config.learning_rate * rising * falling
-
-
-def individuality(progress: float, common: float) -> float:
-    """0 while the first `common` share of the run lasts, then rising to 1 over as long again.
-
-    With one shape for everybody, only a turn can explain a narrower outline. Free shapes explain it too,
-    with too much relief and too little rotation (the bas-relief ambiguity)."""
-    return 1.0 if common == 0 else min(1.0, max(0.0, progress / common - 1))
-
-
-def steps_per_epoch(count: int, config: TrainConfig) -> int:
-    """Whole batches in an epoch; at least one."""
-    return max(1, count // config.batch_size)
-
-
-def load_images(dataset) -> Tensor:
-    """All images of a data set as one uint8 tensor (N, 3, S, S)."""
-    return (read_all(dataset, truth=False)["image"] * 255).round().to(torch.uint8)
-
-
-def choose_device(name: str) -> str:
-    """The device that a setting names: 'auto' takes a GPU where there is one."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("setting 'device' is cuda, but PyTorch sees no GPU here: use cpu or auto.")
-    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
-
-
-def check_dataset(dataset, model_config: ModelConfig, train_config: TrainConfig) -> None:
-    """Refuses images of another size than the model's, and too few of them for one batch."""
+def check_dataset(dataset, model_config: ModelConfig, train_config: TrainConfig, processes: int = 1) -> None:
+    """Refuses images of another size than the model's, too few of them for one batch, and a batch that cannot
+    be dealt out evenly."""
+    if train_config.batch_size % processes:
+        raise UserError(
+            f"setting 'batch_size' ({train_config.batch_size}) cannot be dealt out to {processes} processes: "
+            f"choose a multiple of {processes}."
+        )
     if dataset.size != model_config.size:
         raise UserError(
             f"the images are {dataset.size} pixels wide and the model's {model_config.size}: use one size."
@@ -193,6 +276,9 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt as stopped:
+        print(f"{stopped or 'stopped'}", file=sys.stderr)
+        return 130
     print(json.dumps(record["final"], indent=2))
     return 0
 

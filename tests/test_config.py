@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import shutil
 
 import pytest
 import torch
@@ -20,6 +21,8 @@ IDS = [f"{kind.__name__}.{field.name}" for kind, field in FIELDS]
 TINY = {"size": 32, "width": 8, "channels": 12}
 OTHER = {"size": 48, "parts": 3, "channels": 18, "width": 16, "epochs": 3, "batch_size": 8, "seed": 7}
 """Other values than TINY's and QUICK's; fields that are not listed get one by `other_value`."""
+ON_THE_SIDE = "checkpoint_steps", "picture_epochs", "memory"
+"""Settings of what a run keeps and where; they must not change what it learns."""
 QUICK = {"epochs": 2, "batch_size": 16}
 
 
@@ -29,8 +32,12 @@ def other_value(field):
         return OTHER[field.name]
     if isinstance(field.default, bool):
         return not field.default
+    if isinstance(field.default, str):
+        return field.metadata["choices"][-1]
     if field.default == 0:
         return field.metadata["high"] / 10
+    if field.default == field.metadata["low"]:
+        return 2 * field.default
     return type(field.default)(field.default / 2)
 
 
@@ -179,7 +186,11 @@ def train(tmp_path_factory):
 
 @pytest.mark.parametrize(
     "field",
-    [f for f in dataclasses.fields(TrainConfig) if f.name not in ("device", "warmup")],
+    [
+        f
+        for f in dataclasses.fields(TrainConfig)
+        if f.name not in (*ON_THE_SIDE, "device", "warmup", "compile")
+    ],
     ids=lambda field: field.name,
 )
 def test_every_setting_of_training_changes_the_run(field, train):
@@ -188,6 +199,20 @@ def test_every_setting_of_training_changes_the_run(field, train):
     if field.name == "balance":  # has no gradient as long as every part is alive, which is as it should be
         changed |= record["final"][field.name] != other["final"][field.name]
     assert changed
+
+
+@pytest.mark.parametrize("name", ON_THE_SIDE)
+def test_what_a_run_keeps_does_not_change_its_weights(name, train):
+    field = next(f for f in dataclasses.fields(TrainConfig) if f.name == name)
+    (_, before), (_, after) = train(), train(**{name: other_value(field)})
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a compiler")
+def test_compiled_networks_train_the_same_model_but_for_rounding(train):
+    (record, before), (other, after) = train(), train(compile=True)
+    assert other["final"]["loss"] == pytest.approx(record["final"]["loss"], abs=1e-3)
+    assert any(not torch.equal(before[key], after[key]) for key in before)
 
 
 @pytest.mark.parametrize(

@@ -106,22 +106,22 @@ def test_licence_citation_and_changelog():
 
 # Floors of the house: a module imports from its own floor and below. A new module gets its floor here.
 FLOORS = [
-    {"errors", "geometry", "outputs", "sliders"},
-    {"config", "files"},
-    {"raster", "shading", "background", "capsules", "networks", "losses", "meshes", "chapter"},
+    {"errors", "geometry", "outputs", "sliders", "ranks"},
+    {"config", "files", "machine", "watch"},
+    {"raster", "shading", "background", "capsules", "networks", "losses", "meshes", "chapter", "schedule"},
     {"model", "data"},
-    {"objective", "runs", "segment", "analysis", "metrics", "floors", "views", "views3d"},
+    {"objective", "runs", "feed", "segment", "metrics", "floors", "views", "views3d"},
     {"figures", "export", "editing"},
-    {"train", "evaluate", "widgets", "raster_figures", "editing_figures"},
+    {"train", "evaluate", "widgets", "raster_figures", "editing_figures", "records", "live", "analysis"},
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 NARROW = {  # rooms that know less than their floor allows: each with all that it may know
     "data": {"data", "errors", "config", "files", "geometry", "shading", "raster"},
     "chapter": {"errors", "config", "files"},
-    "losses": set(),
+    "losses": {"ranks"},
     "metrics": {"geometry"},
 }
-DRAWING = {"figures", "views3d", "widgets"}
+DRAWING = {"figures", "views3d", "widgets", "live"}
 JUPYTER = {"IPython", "ipykernel", "ipywidgets", "jupytext", "nbclient", "nbconvert", "nbformat", "papermill"}
 OPTIONAL = {"pytorch3d", "triton", "cv2"}  # modules around these are imported only when asked for
 IMPORT_NAMES = {"PIL": "pillow", "sklearn": "scikit-learn", "huggingface_hub": "huggingface-hub"}

@@ -7,7 +7,8 @@ import pytest
 import torch
 from sklearn import metrics as sklearn_metrics
 
-from igc import metrics
+from igc import geometry, metrics
+from igc.raster import rasterize
 
 FACE = (2, 3, 4, 5)
 
@@ -75,6 +76,31 @@ def test_iou_of_matched_and_unmatched_labels():
 def test_without_a_face_there_is_no_score():
     with pytest.raises(ValueError, match="face"):
         metrics.part_scores(torch.zeros(1, 4, 4).long(), torch.zeros(1, 4, 4).long(), FACE)
+
+
+def test_labels_that_are_all_background_score_as_one_part_does():
+    truth = truth_labels(8, 32)
+    nothing, one = torch.zeros_like(truth), torch.ones_like(truth)
+    assert metrics.part_scores(nothing, truth, FACE) == metrics.part_scores(one, truth, FACE)
+
+
+def test_scores_are_over_the_pooled_pixels_of_all_pictures():
+    """Parts whose numbers are swapped in half of the pictures are no longer the same parts."""
+    truth = torch.randint(2, 4, (2, 16, 16))
+    swapped = torch.stack((truth[0], 5 - truth[1]))
+    assert metrics.part_scores(swapped[:1], truth[:1], FACE)["ari"] == pytest.approx(1)
+    assert metrics.part_scores(swapped[1:], truth[1:], FACE)["ari"] == pytest.approx(1)
+    assert metrics.part_scores(swapped, truth, FACE)["ari"] < 0.05
+
+
+def test_iou_is_scikit_learn_s_jaccard_score_once_labels_are_matched():
+    truth = truth_labels()
+    found = torch.where(torch.rand(truth.shape) < 0.3, 2, truth)
+    face = truth >= 2
+    wanted = sklearn_metrics.jaccard_score(
+        truth[face].numpy(), found[face].numpy(), labels=FACE, average="macro"
+    )
+    assert metrics.part_scores(found, truth, FACE)["iou"] == pytest.approx(wanted)
 
 
 def test_centroids_are_means_of_pixel_centres():
@@ -271,3 +297,97 @@ def test_parts_are_alive_where_they_cover_a_share_of_nearly_all_faces():
     labels[:96, 6] = 5  # absent from four in a hundred
     assert metrics.parts_alive(labels, 6) == 3
     assert metrics.parts_alive(torch.zeros(5, 8, 8).long(), 6) == 0
+
+
+@pytest.fixture(scope="module")
+def turned():
+    """Two views each of three wavy surfaces, with the number that is painted on each point."""
+    size, fov = 48, FOV
+    grid = geometry.pixel_centres(size) / size
+    canonical = (1 + 0.01 * torch.cos(6 * grid[..., 0]) * torch.cos(5 * grid[..., 1])).expand(3, -1, -1)
+    paint = (grid[..., 0] * 4).floor() + 4 * (grid[..., 1] * 3).floor()
+    views = []
+    for yaw in (torch.tensor([0.2, -0.1, 0.3]), torch.tensor([-0.2, 0.25, 0.0])):
+        pose = torch.zeros(3, 6)
+        pose[:, 1] = yaw
+        points = geometry.transform(geometry.depth_to_points(canonical, fov), pose)
+        fragments = rasterize(geometry.points_to_pixels(points, size, fov), size)
+        # What is painted is read at the canonical place of every pixel: exact, with no interpolation.
+        back = geometry.inverse_transform(geometry.depth_to_points(fragments.depth, fov), pose)
+        place = geometry.points_to_pixels(back, size, fov)[..., :2].floor().long().clamp(0, size - 1)
+        painted = paint[place[..., 1], place[..., 0]].long() + 1
+        seen = fragments.depth > 0
+        views.append(
+            {"depth": fragments.depth, "pose": pose, "labels": 2 * seen.long(), "paint": painted * seen}
+        )
+    return views
+
+
+def consistency(turned, *labels):
+    return metrics.turning_consistency(*turned, labels, FACE, FOV)
+
+
+def test_what_is_painted_on_a_surface_keeps_its_place_when_it_turns(turned):
+    first, second = (view["paint"] for view in turned)
+    assert consistency(turned, first, second) > 0.85, "1 but for pixels on a boundary"
+    number = torch.randperm(13)
+    assert consistency(turned, number[first], number[second]) == pytest.approx(
+        consistency(turned, first, second)
+    )
+
+
+def test_one_view_against_itself_is_perfectly_consistent(turned):
+    first = turned[0]
+    assert consistency((first, first), first["paint"], first["paint"]) == 1.0
+
+
+def test_random_labels_are_not_consistent(turned):
+    first, second = (torch.randint(0, 7, view["paint"].shape) for view in turned)
+    assert abs(consistency(turned, first, second)) < 0.01
+
+
+def test_what_stays_in_the_frame_and_not_on_the_surface_is_less_consistent(turned):
+    columns = (torch.arange(48) // 2 + 1).expand(3, 48, 48)
+    assert consistency(turned, columns, columns) < 0.7
+
+
+def test_one_part_is_no_evidence_of_consistency(turned):
+    one = torch.ones(3, 48, 48, dtype=torch.int64)
+    assert consistency(turned, one, one) == 0
+    assert consistency(turned, one, turned[1]["paint"]) <= 0
+    assert consistency(turned, torch.zeros_like(one), torch.zeros_like(one)) == 0
+
+
+def test_parts_that_swap_in_some_turns_are_not_consistent(turned):
+    left = [(view["paint"] - 1) % 4 < 2 for view in turned]
+    same = consistency(turned, left[0].long() + 1, left[1].long() + 1)
+    assert same > 0.9
+    some = torch.tensor([True, False, True])[:, None, None]
+    mixed = torch.where(some, 2 - left[1].long(), left[1].long() + 1)
+    assert consistency(turned, left[0].long() + 1, mixed) < 0.3
+
+
+def test_the_order_of_the_two_views_does_not_matter(turned):
+    labels = [torch.where(torch.rand(view["paint"].shape) < 0.2, 1, view["paint"]) for view in turned]
+    assert consistency(turned, *labels) == pytest.approx(consistency(turned[::-1], *labels[::-1]))
+
+
+def test_only_points_that_are_seen_twice_count(turned):
+    first, second = ({**view} for view in turned)
+    hidden = second["depth"].clone()
+    hidden[:, :, :24] -= 0.05  # something stands before the left half
+    labels = [view["paint"] for view in turned]
+    before = consistency((first, second), *labels)
+    second["depth"] = hidden
+    noisy = labels[1].clone()
+    noisy[:, :, :24] = torch.randint(1, 13, (3, 48, 24))
+    assert consistency((first, second), labels[0], noisy) == pytest.approx(before, abs=0.05)
+    second["depth"] = torch.zeros_like(hidden)
+    with pytest.raises(ValueError, match="no point"):
+        consistency((first, second), *labels)
+
+
+def test_turning_without_a_face_has_no_score(turned):
+    blank = [{**view, "labels": torch.zeros_like(view["labels"])} for view in turned]
+    with pytest.raises(ValueError, match="no point"):
+        consistency(blank, *(view["paint"] for view in turned))

@@ -20,6 +20,7 @@ from igc.data.synthetic import SyntheticFaces
 __all__ = [
     "BP4D", "FACE_PARTS", "LABELS", "LFW", "PLANTED", "SETS", "CelebA", "Cue", "ImageFolder", "MultiPIE",
     "Olivetti", "Photographs", "Prepared", "SyntheticFaces", "open_dataset", "open_set", "read_all",
+    "read_images",
 ]  # fmt: skip
 
 CHUNK = 64
@@ -41,12 +42,22 @@ def open_dataset(data: str, split: str, count: int, size: int = 64, seed: int = 
 
 def read_all(dataset, truth: bool = True) -> dict[str, Tensor]:
     """All items of a data set, stacked. Faces that must be drawn first are drawn on all cores."""
-    drawn = isinstance(dataset, SyntheticFaces) and len(dataset) >= 4 * CHUNK
-    loader = torch.utils.data.DataLoader(
-        _Chunks(dataset, truth), batch_size=None, num_workers=os.cpu_count() or 1 if drawn else 0
-    )
-    chunks = list(loader)
+    chunks = list(_loader(dataset, truth))
     return {name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]}
+
+
+def read_images(dataset) -> Tensor:
+    """All images of a data set as bytes, uint8 (N, 3, S, S); no more memory than that is taken."""
+    images = torch.empty(len(dataset), 3, dataset.size, dataset.size, dtype=torch.uint8)
+    for number, chunk in enumerate(_loader(dataset, truth=False)):
+        images[number * CHUNK : (number + 1) * CHUNK] = (chunk["image"] * 255).round().to(torch.uint8)
+    return images
+
+
+def _loader(dataset, truth: bool) -> torch.utils.data.DataLoader:
+    drawn = isinstance(dataset, SyntheticFaces) and len(dataset) >= 4 * CHUNK
+    workers = os.cpu_count() or 1 if drawn else 0
+    return torch.utils.data.DataLoader(_Chunks(dataset, truth), batch_size=None, num_workers=workers)
 
 
 class _Chunks(torch.utils.data.Dataset):

@@ -28,12 +28,14 @@ class ShardStream(IterableDataset):
     the same numbers give the same batches. rank and ranks: this process among those that train together.
     start: batches of this rank that were consumed already; the stream goes on after them. Every image comes
     to exactly one worker of one rank, once; ranks may differ by some batches, as shards differ in length.
-    With fewer shards than readers each reads all, and takes every so-manieth image.
+    With fewer shards than readers each reads all, and takes every so-manieth image. whole: leave out the last
+    images of a worker where they do not fill a batch.
     """
 
     def __init__(
-        self, prepared: Prepared, batch_size, seed=0, epoch=0, rank=0, ranks=1, start=0, truth=False
-    ):
+        self, prepared: Prepared, batch_size, seed=0, epoch=0, rank=0, ranks=1, start=0, truth=False,
+        whole=False,
+    ):  # fmt: skip
         if prepared.card["kind"] != "shards":
             raise UserError(
                 f"{prepared.root} holds files, not shards: read it with Prepared, or use --shards."
@@ -41,7 +43,7 @@ class ShardStream(IterableDataset):
         if not 0 <= rank < ranks:
             raise UserError(f"rank={rank} of {ranks}: give a number from 0 to {ranks - 1}.")
         self.prepared, self.batch_size, self.seed, self.epoch = prepared, int(batch_size), seed, epoch
-        self.rank, self.ranks, self.start, self.truth = rank, ranks, int(start), truth
+        self.rank, self.ranks, self.start, self.truth, self.whole = rank, ranks, int(start), truth, whole
 
     def __iter__(self):
         worker = get_worker_info()
@@ -58,8 +60,12 @@ class ShardStream(IterableDataset):
             if len(batch) == self.batch_size:
                 yield self._stacked(batch)
                 batch = []
-        if batch:
+        if batch and not self.whole:
             yield self._stacked(batch)
+
+    def batches(self, workers):
+        """How many batches this rank gets in the epoch, with so many workers."""
+        return sum(self._count(number, workers) for number in range(max(1, workers)))
 
     def _stages(self, worker, workers):
         mine, step = self._mine(worker, workers)
@@ -93,7 +99,7 @@ class ShardStream(IterableDataset):
         images = sum(shard["images"] for shard in mine)
         if step:
             images = len(range(step[0], images, step[1]))
-        return -(-images // self.batch_size)
+        return images // self.batch_size if self.whole else -(-images // self.batch_size)
 
     def _taken(self, workers):
         """(how many of each worker's batches are among the first `start`, whose turn is next).
@@ -123,8 +129,10 @@ class ShardStream(IterableDataset):
 
 
 def stream(prepared, batch_size, workers=2, **order):
-    """A DataLoader over a `ShardStream`; `order` is what else that takes: seed, epoch, rank, ranks, start."""
-    return DataLoader(ShardStream(prepared, batch_size, **order), batch_size=None, num_workers=workers)
+    """A DataLoader over a `ShardStream`; `order` is what else that takes: seed, epoch, rank, ranks,
+    start, truth, whole."""
+    shards = ShardStream(prepared, batch_size, **order)
+    return DataLoader(shards, batch_size=None, num_workers=workers, generator=torch.Generator())
 
 
 class _opened:

@@ -1,0 +1,71 @@
+"""Figures of an analysis, in the book's style: `figures` has the colours."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from igc.analysis.features import CUES
+from igc.analysis.importance import Effects
+from igc.analysis.recognition import Verification
+from igc.figures import grid, label_picture, panels, part_colour, picture
+from igc.model import IGCNet
+from igc.segment import labels
+
+GREY = np.array([0.45, 0.45, 0.45])
+"""Of components that are no part: the light."""
+
+
+def method_bars(effects: dict[str, Effects], unit: str = "") -> Figure:
+    """A panel a method: each component's importance with its 95 % interval over people."""
+    figure, (axes,) = panels(1, len(effects), (2.6 * len(effects), 2.6))
+    for axis, (method, found) in zip(axes, effects.items(), strict=True):
+        said, parts = found.estimate(), max(part for part, _ in found.names) + 1
+        for k, (part, cue) in enumerate(found.names):
+            place = part + 1 + {"shape": -0.2, "albedo": 0.2}.get(cue, 0) if part >= 0 else parts + 1
+            style = {"hatch": "///", "alpha": 0.55} if cue == "albedo" else {}
+            colour = part_colour(part) if part >= 0 else GREY
+            axis.bar(place, said.value[k], 0.38, color=colour, edgecolor="white", **style)
+            axis.vlines(place, said.low[k], said.high[k], color="black", lw=1)
+        axis.axhline(0, color="black", lw=0.5)
+        axis.set_title(method, fontsize=9)
+        others = sorted({cue for part, cue in found.names if part < 0})
+        axis.set_xticks(range(1, parts + 1 + len(others)), [*range(1, parts + 1), *others])
+        axis.tick_params(labelsize=7)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel(unit, fontsize=8)
+    figure.supxlabel("part (plain: shape, hatched: albedo)", fontsize=8)
+    return figure
+
+
+def roc(curves: dict[str, Verification]) -> Figure:
+    """True over false accept rate, a line for each kind of features."""
+    figure, ((axis,),) = panels(1, 1, (4.2, 3.6))
+    for number, (name, found) in enumerate(curves.items()):
+        value, low, high = found.area
+        label = f"{name}: {value:.2f} [{low:.2f}, {high:.2f}]"
+        axis.plot(found.false, found.true, color=part_colour(number), lw=1.4, label=label)
+    axis.plot((0, 1), (0, 1), color="black", lw=0.5, ls=":")
+    axis.set_xlabel("strangers accepted", fontsize=8)
+    axis.set_ylabel("the same accepted", fontsize=8)
+    axis.legend(frameon=False, fontsize=7, title="area under the curve", title_fontsize=7)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.tick_params(labelsize=7)
+    return figure
+
+
+def importance_maps(effects: Effects, visible: np.ndarray) -> dict[str, np.ndarray]:
+    """A component's importance on the canonical face, by cue: (S, S), 0 outside of the face.
+
+    `visible` (M+1, S, S): how often each part, and last the background, is seen at a pixel, such as the mean
+    of `out.parts.visibility`. Pixels that parts share get their mean.
+    """
+    value = dict(zip(effects.names, effects.estimate().value, strict=True))
+    numbers = range(len(visible) - 1)
+    return {cue: sum(value.get((m, cue), 0.0) * visible[m] for m in numbers) for cue in CUES}
+
+
+def part_places(model: IGCNet, images: Tensor) -> Figure:
+    """Which part is where, on a few of the images."""
+    found = labels(model, images)
+    return grid([[label_picture(label, face) for label, face in zip(found, images)],
+                 [picture(face) for face in images]])  # fmt: skip

@@ -1,0 +1,103 @@
+"""Batches for training, in one global order that is dealt out to the processes that train together.
+
+Images that fit into memory are kept there as bytes, on the device; larger sets are read from disk as they
+are needed, by worker processes, and shards are streamed.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from igc.config import TrainConfig
+from igc.data import Prepared, read_images
+from igc.data.shards import ShardStream, stream
+from igc.errors import UserError
+
+WORKERS = 2
+"""Processes that decode, where images are read from disk."""
+
+
+class Feed:
+    """The batches of one data set for one process: `rank` of `ranks`.
+
+    Every process takes each `ranks`-th image of the global batch of `config.batch_size` images.
+    """
+
+    def __init__(self, dataset, config: TrainConfig, device, rank: int = 0, ranks: int = 1):
+        self.dataset, self.config, self.device = dataset, config, torch.device(device)
+        self.rank, self.ranks = rank, ranks
+        self.share = config.batch_size // ranks
+        self.streams = isinstance(dataset, Prepared) and dataset.card["kind"] == "shards"
+        fits = len(dataset) * 3 * dataset.size**2 <= config.memory * 2**30
+        self.images = read_images(dataset).to(self.device) if fits else None
+        self.steps = max(1, len(dataset) // config.batch_size)
+        """Steps in an epoch: whole batches, at least one; of shards no more than the shortest process has."""
+        if self.images is None and self.streams:
+            self.steps = self._shortest()
+            if not self.steps:
+                raise UserError(
+                    f"setting 'batch_size' ({config.batch_size}) is more than a reader of the shards has "
+                    "images for: lower it, or prepare the set as files."
+                )
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
+        """The images (b, 3, S, S) in [0, 1], on the device, of an epoch's steps from `start` on."""
+        if self.images is None and self.streams:
+            yield from self._streamed(epoch, start)
+            return
+        chosen = self._chosen(epoch, start)
+        if self.images is not None:
+            for indices in chosen:
+                yield self.images[indices].to(self.device).float() / 255
+            return
+        pinned = self.device.type == "cuda"
+        own = torch.Generator()  # so that the run's random numbers do not depend on where it was resumed
+        loader = DataLoader(
+            _Read(self.dataset, chosen),
+            batch_size=None,
+            num_workers=WORKERS,
+            pin_memory=pinned,
+            generator=own,
+        )
+        for images in loader:
+            yield images.to(self.device, non_blocking=True)
+
+    def _chosen(self, epoch: int, start: int) -> list[Tensor]:
+        """The indices of every step's images for this process, in an order that depends on seed and epoch."""
+        seed = self.config.seed * 100003 + epoch
+        order = torch.randperm(len(self.dataset), generator=torch.Generator().manual_seed(seed))
+        size = self.config.batch_size
+        steps = range(start, self.steps)
+        return [order[step * size : (step + 1) * size][self.rank :: self.ranks] for step in steps]
+
+    def _shortest(self) -> int:
+        """How many batches the process with the fewest has in the epoch with the fewest."""
+        shape = {"seed": self.config.seed, "ranks": self.ranks, "whole": True}
+        epochs, ranks = range(self.config.epochs), range(self.ranks)
+        streams = (
+            ShardStream(self.dataset, self.share, epoch=epoch, rank=rank, **shape)
+            for epoch in epochs
+            for rank in ranks
+        )
+        return min(each.batches(WORKERS) for each in streams)
+
+    def _streamed(self, epoch: int, start: int) -> Iterator[Tensor]:
+        order = {"seed": self.config.seed, "epoch": epoch, "rank": self.rank, "ranks": self.ranks}
+        batches = stream(self.dataset, self.share, WORKERS, start=start, whole=True, **order)
+        for _, batch in zip(range(start, self.steps), batches, strict=False):
+            yield batch["image"].to(self.device, non_blocking=True)
+
+
+class _Read(torch.utils.data.Dataset):
+    """A step's images (b, 3, S, S), read when they are asked for."""
+
+    def __init__(self, dataset, chosen: list[Tensor]):
+        self.dataset, self.chosen = dataset, chosen
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __getitem__(self, step: int) -> Tensor:
+        return self.dataset.batch(self.chosen[step].tolist(), truth=False)["image"]

@@ -1,0 +1,307 @@
+"""From images: what a model's capsules say, swapping, planted sets, and the command."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from benchmarks import planted as bench
+from benchmarks.saliency import REGIONS, saliency
+from igc import IGCNet, ModelConfig
+from igc.analysis import LIGHT, analyse, components, describe, planted, turns
+from igc.analysis.__main__ import main
+from igc.analysis.drawing import importance_maps, method_bars
+from igc.analysis.features import _observed
+from igc.analysis.importance import Effects
+from igc.analysis.labelled import open_labelled
+from igc.analysis.swap import Recogniser, swap
+from igc.data import SyntheticFaces
+from igc.editing import rebuild
+from igc.errors import UserError
+
+PEOPLE, EACH, SIZE = 6, 4, 32
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return IGCNet(ModelConfig(size=SIZE, width=8, channels=12, parts=2)).eval()
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    batch = SyntheticFaces("test", PEOPLE * EACH, SIZE, per_identity=EACH).batch(
+        range(PEOPLE * EACH), truth=False
+    )
+    return batch["image"], batch["identity"].numpy()
+
+
+@pytest.fixture(scope="module")
+def shipped(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    model.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def folder(drawn, tmp_path):
+    """One folder a person, a table beside, and a file that is no image."""
+    rows = [("file", "label", "mood", "age")]
+    for number, (image, who) in enumerate(zip(*drawn, strict=True)):
+        place = tmp_path / "faces" / f"p{who % 100}"
+        place.mkdir(parents=True, exist_ok=True)
+        pixels = (255 * image.clamp(0, 1)).byte().permute(1, 2, 0).numpy()
+        Image.fromarray(pixels).save(place / f"{number:02d}.png")
+        rows.append((f"{place.name}/{number:02d}.png", place.name, ("glad", "sad")[number % 2], number))
+    (place / "broken.png").write_bytes(b"no image")
+    with (tmp_path / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", ["code", "drawn", "observed"])
+def test_every_kind_of_features_names_every_component(model, drawn, kind):
+    found = describe(model, drawn[0], kind, chunk=7)
+    assert set(found.parts) == {(m, cue) for m in (0, 1) for cue in ("shape", "albedo")}
+    assert found.pose.shape == (24, 6) and found.light.shape == (24, 5)
+    for value in found.parts.values():
+        assert len(value) == 24 and np.isfinite(value).all()
+    again = describe(model, drawn[0][:5], kind)
+    if kind == "code":
+        np.testing.assert_allclose(
+            again.parts[1, "shape"], components(model, drawn[0])[1, "shape"][:5], atol=1e-4
+        )
+
+
+def test_observed_colours_are_those_of_the_photograph(model, drawn):
+    """A photograph that is twice as dark is observed as the logarithm of two darker, its shape untouched."""
+    with torch.no_grad():
+        out = model(drawn[0])
+        bright = _observed(model, drawn[0] + 0.3, out, 2)
+        darker = _observed(model, 0.5 * (drawn[0] + 0.32) - 0.02, out, 2)
+    torch.testing.assert_close(bright - darker, torch.full_like(bright, float(np.log(2))), atol=1e-2, rtol=0)
+
+
+def test_unknown_features_are_refused(model, drawn):
+    with pytest.raises(UserError, match="unknown"):
+        describe(model, drawn[0], "smell")
+
+
+def test_a_recogniser_of_pixels_knows_its_people(drawn):
+    images, who = drawn
+    known = Recogniser(images, who)
+    assert known.accuracy(images, who) > 0.9 and known.scores(images).shape == (24, PEOPLE)
+    two = Recogniser(images[:8], who[:8])
+    assert two.scores(images[:3]).shape == (3, 2) and two.accuracy(images[:8], who[:8]) == 1
+    with pytest.raises(UserError, match="two people"):
+        Recogniser(images[:4], who[:4])
+
+
+def test_swapping_moves_a_face_by_the_planted_part_only(model):
+    """Faces that the model itself drew, of people who differ in the albedo of part 1 alone."""
+    generator = torch.Generator().manual_seed(0)
+    who = np.repeat(np.arange(8), 6)
+
+    with torch.no_grad():
+        out = model(torch.rand(1, 3, SIZE, SIZE, generator=generator).expand(48, -1, -1, -1))
+        albedo = out.parts.albedo_code.clone()
+        own = model.decomposition.attention()[1]
+        albedo[:, 1] = 6 * torch.randn(8, 12, generator=generator)[who] * own
+        faces = rebuild(model, out, out.parts.shape_code, albedo).image.clamp(0, 1)
+        noisy = (faces + 0.01 * torch.randn(faces.shape, generator=generator)).clamp(0, 1)
+        if (faces[0] - faces[6]).abs().max() < 0.02:
+            pytest.skip("part 1 is hidden in this model")
+        encode, codes = model.encode, {}
+        for image, code in zip(noisy, albedo, strict=True):
+            codes[float(image.sum())] = code.sum(dim=0)
+
+        def told(images):
+            """Finds the codes of these faces without error."""
+            features, shape, _, view = encode(images)
+            exact = torch.stack([codes[float(image.sum())] for image in images])
+            return features, 0 * shape, exact, 0 * view
+
+        model.encode = told
+        try:
+            said = swap(model, noisy, who)
+        finally:
+            del model.encode
+    first, *others = said.effects.table()
+    assert (first["part"], first["cue"]) == (1, "albedo") and first["low"] > 0.3
+    assert all(abs(row["value"]) < 0.05 for row in others)
+    assert said.everything == pytest.approx(first["value"], abs=0.05) and said.accuracy > 0.9
+
+
+def test_a_planted_set_runs_from_images_to_a_verdict(model):
+    matched = planted.match(model, "nose shape", 0, 8)
+    assert all(0 <= each.covered <= 1 and each.part in (0, 1) for each in matched.values())
+    true = planted.answer("nose shape", matched)
+    assert true == [(matched["nose"].part, "shape")]
+    effects = planted.run(model, "nose shape", 0, people=6, each=4)
+    assert {"only one", "leave one out", "permutation", "shapley", "swap"} == set(effects)
+    said = planted.verdict(effects["shapley"], true)
+    assert 1 <= said["places"][0] <= 5 and len(said["rows"]) == 5 and isinstance(said["ranked"], bool)
+    assert planted.answer("light", matched) == [LIGHT] and planted.answer("nothing", matched) == []
+    json.dumps(said)
+
+
+def made_effects(values, seed=0):
+    names = [(m, cue) for m in (0, 1) for cue in ("shape", "albedo")]
+    gains = np.array(values)[:, None] + 0.05 * np.random.default_rng(seed).normal(size=(4, 40))
+    return Effects(names, gains, np.arange(40)[:, None], np.ones(40), np.zeros(40, int))
+
+
+def test_verdicts_are_right_on_made_effects():
+    good = planted.verdict(made_effects([0.4, 0, 0, 0.2]), [(0, "shape"), (1, "albedo")])
+    assert good["ranked"] and good["ordered"] and good["apart"] and good["ahead"] and good["places"] == [1, 2]
+    assert good["credited"] == [[0, "shape"], [1, "albedo"]]
+    turned = planted.verdict(made_effects([0.2, 0, 0, 0.4]), [(0, "shape"), (1, "albedo")])
+    assert turned["ranked"] and not turned["ordered"]
+    wrong = planted.verdict(made_effects([0, 0.4, 0, 0]), [(0, "shape")])
+    assert not wrong["ranked"] and not wrong["ahead"] and wrong["places"][0] > 1
+    none = planted.verdict(made_effects([0, 0, 0, 0]), [])
+    assert not none["credited"] and none["covered"] >= 0.5 and "ranked" not in none
+
+
+def test_the_benchmark_goes_on_where_it_stopped(shipped, tmp_path, capsys):
+    out = tmp_path / "planted.json"
+    ask = ["--model", shipped, "--people", "4", "--quick", "--sets", "nothing", "light", "--out", str(out)]
+    assert bench.main([*ask, "--seeds", "0"]) == 0
+    first = json.loads(out.read_text())
+    assert set(first["results"]) == {"nothing/0", "light/0"}
+    capsys.readouterr()
+    assert bench.main([*ask, "--seeds", "0"]) == 0
+    assert "seed 0:" not in capsys.readouterr().out and json.loads(out.read_text()) == first
+    assert bench.main(["--model", shipped, "--people", "5", "--out", str(out)]) == 2
+    assert "other settings" in capsys.readouterr().err
+
+
+def test_saliency_has_a_figure_for_every_region_and_person():
+    gains, right = saliency("mouth albedo", 0, people=4, each=4, size=SIZE)
+    assert gains.shape == (len(REGIONS), 4) and (gains >= 0).all() and 0 <= right <= 1
+    said = planted.saliency_verdict(REGIONS, gains, "mouth albedo")
+    assert said["truth"] == [[REGIONS.index("lips"), "lips"]] and "credited" not in said
+
+
+def test_the_command_writes_tables_and_figures(shipped, folder, capsys):
+    out = folder / "out"
+    assert main(["--model", shipped, "--data", str(folder / "faces"), "--out", str(out)]) == 0
+    said = capsys.readouterr()
+    assert "24 images of 6 people; 1 skipped" in said.out and "broken.png" in said.err
+    written = json.loads((out / "report.json").read_text())
+    assert (
+        written["kind"] == "people" and len(written["skipped"]) == 1 and "identify" in written["limits"][-1]
+    )
+    rows = list(csv.DictReader((out / "importance.csv").open()))
+    assert len(rows) == 4 * 5 + 4 and {row["method"] for row in rows} == {*written["importance"]}
+    assert all(float(row["low"]) <= float(row["value"]) <= float(row["high"]) for row in rows)
+    for name in ("importance.png", "parts.png", "roc.png", "recognition.csv"):
+        assert (out / name).stat().st_size > 100
+
+
+@pytest.mark.parametrize(("target", "kind"), [("identity", "people"), ("mood", "labels"), ("age", "numbers")])
+def test_a_table_names_the_labels(folder, target, kind):
+    found = open_labelled(str(folder / "faces"), SIZE, str(folder / "labels.csv"), target)
+    assert found.target(target)[0] == kind and found.images.shape == (24, 3, SIZE, SIZE)
+
+
+def test_the_command_takes_another_target(shipped, folder, capsys):
+    ask = [
+        "--model",
+        shipped,
+        "--data",
+        str(folder / "faces"),
+        "--labels",
+        str(folder / "labels.csv"),
+        "--raw",
+    ]
+    assert main([*ask, "--target", "mood", "--out", str(folder / "out")]) == 0
+    assert json.loads((folder / "out" / "report.json").read_text())["unit"] == "chance above 1/2"
+    assert not (folder / "out" / "roc.png").exists()
+
+
+def one_person(folder):
+    for place in sorted((folder / "faces").iterdir())[1:]:
+        shutil.rmtree(place)
+
+
+def one_image_each(folder):
+    for place in (folder / "faces").iterdir():
+        for path in sorted(place.iterdir())[1:]:
+            path.unlink()
+
+
+def loose_images(folder):
+    shutil.copy(next((folder / "faces").rglob("*.png")), folder / "faces" / "loose.png")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (one_person, "two people"),
+        (one_image_each, "two images of a person"),
+        (loose_images, "outside of the people's folders"),
+        (lambda folder: shutil.rmtree(folder / "faces"), "does not exist"),
+    ],
+)
+def test_a_folder_that_will_not_do_gets_one_sentence(shipped, folder, capsys, change, said):
+    change(folder)
+    assert main(["--model", shipped, "--data", str(folder / "faces"), "--out", str(folder / "out")]) == 2
+    told = capsys.readouterr().err
+    assert said in told and told.startswith("error: ") and told.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("name,label\na.png,b\n", "no column 'file'"),
+        ("file,label\n", "no rows"),
+        ("file,mood\na.png,b\n", "no column 'identity'"),
+        ("file,label\na.png,\n", "has no identity"),
+        ("file,label\nmissing.png,b\n", "no such file"),
+    ],
+)
+def test_a_table_that_will_not_do_gets_one_sentence(shipped, folder, capsys, table, said):
+    (folder / "labels.csv").write_text(table)
+    ask = ["--model", shipped, "--data", str(folder / "faces"), "--labels", str(folder / "labels.csv")]
+    assert main([*ask, "--out", str(folder / "out")]) == 2
+    told = capsys.readouterr().err
+    assert said in told and told.count("\n") == 1
+    with pytest.raises(UserError, match="cannot be read"):
+        open_labelled(str(folder), SIZE, str(folder / "none.csv"))
+
+
+def test_a_label_that_never_changes_is_refused(folder):
+    (folder / "labels.csv").write_text("file,label,mood\n" + "".join(
+        f"{path.relative_to(folder / 'faces')},{path.parent.name},glad\n"
+        for path in sorted((folder / "faces").rglob("[0-9]*.png"))
+    ))  # fmt: skip
+    found = open_labelled(str(folder / "faces"), SIZE, str(folder / "labels.csv"), "mood")
+    with pytest.raises(UserError, match="every image"):
+        found.target("mood")
+    with pytest.raises(UserError, match="no label"):
+        found.target("weight")
+
+
+def test_figures_show_what_was_found():
+    effects = made_effects([0.4, 0, 0, 0.2])
+    assert len(method_bars({"shapley": effects}, "unit").axes) == 1
+    visible = np.zeros((3, 4, 4))
+    visible[0, :2], visible[1, 2:] = 1, 1
+    maps = importance_maps(effects, visible)
+    assert maps["shape"][0, 0] == pytest.approx(0.4, abs=0.05) and maps["albedo"][3, 3] == pytest.approx(
+        0.2, abs=0.05
+    )
+    assert abs(maps["shape"][3, 3]) < 0.05
+
+
+def test_circumstances_are_angles_and_light(model, drawn):
+    found = describe(model, drawn[0])
+    how = turns(found.pose, found.light)
+    assert how.shape == (24, 8)
+    said = analyse(found.parts | {LIGHT: found.light}, drawn[1], circumstances=how)
+    assert said["shapley"].names[-1] == LIGHT

@@ -1,0 +1,54 @@
+"""Toys that every system of parts should solve: three discs of distinct colours that move about."""
+
+import torch
+from torch import Tensor
+
+from igc.metrics import part_scores
+
+COLOURS = ((0.9, 0.1, 0.1), (0.1, 0.8, 0.2), (0.15, 0.25, 0.95))
+
+
+class Discs:
+    """A data set of images (3, S, S): a red disc left, a green one right and a blue one below, which touch or
+    nearly so and move together and a little by themselves, on light grey."""
+
+    def __init__(self, count: int = 128, size: int = 32, seed: int = 0):
+        self.size, self.count = size, count
+        rng = torch.Generator().manual_seed(seed)
+        together = 0.12 * (2 * torch.rand(count, 1, 2, generator=rng) - 1)
+        alone = 0.02 * (2 * torch.rand(count, 3, 2, generator=rng) - 1)
+        home = torch.tensor([[0.36, 0.4], [0.64, 0.4], [0.5, 0.63]])
+        centre = (home + together + alone) * size
+        axis = torch.arange(size) + 0.5
+        square = (axis - centre[..., :1, None]).square() + (axis[:, None] - centre[..., 1:, None]).square()
+        inside = square < (0.15 * size) ** 2
+        self.labels = torch.zeros(count, size, size, dtype=torch.int64)
+        self.images = torch.full((count, 3, size, size), 0.85)
+        for part, colour in enumerate(COLOURS):
+            self.labels[inside[:, part]] = part + 1
+            self.images = torch.where(inside[:, part, None], torch.tensor(colour)[:, None, None], self.images)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def fingerprint(self) -> str:
+        return f"discs/{self.count}x{self.size}px"
+
+    def batch(self, indices, truth: bool = False) -> dict[str, Tensor]:
+        chosen = torch.as_tensor(list(indices), dtype=torch.long)
+        return {"image": self.images[chosen]} | ({"labels": self.labels[chosen]} if truth else {})
+
+
+def score(peer, discs: Discs) -> float:
+    """ARI of a fitted system's labels with the discs, on the discs."""
+    return part_scores(peer.labels(discs.images), discs.labels, (1, 2, 3))["ari"]
+
+
+def learns(peer, wanted: float = 0.7, seconds: float = 3.0, tries: int = 4) -> bool:
+    """Whether a system finds the discs in images that it has not seen; a busy machine gets more time."""
+    train, test = Discs(), Discs(48, seed=1)
+    for _ in range(tries):
+        peer.fit(train, seconds / 60)
+        if score(peer, test) > wanted:
+            return True
+    return False
