@@ -94,6 +94,11 @@ class ModelConfig(Config):
     translation_range: float = setting(0.1, 0.0, 0.5, about="largest shift of a pose (Unsup3D: 0.1)")
     sharpness: float = setting(600.0, 1.0, 1e5, about="k of the assembly softmax(-k depth) (family: 1e3)")
     shared_attention: bool = setting(True, about="one-hot channel attention, shared by shape and albedo")
+    cues: str = setting(
+        "both",
+        choices=("both", "shape", "albedo"),
+        about="which embedding the attention deals out to the parts",
+    )
     symmetric_shape: bool = setting(True, about="canonical depth, and with it the parts, is mirror-symmetric")
     pose_votes: bool = setting(True, about="every part votes for the pose and the light")
     outlines: bool = setting(True, about="pixels that an outline crosses are blended by the area covered")
@@ -136,7 +141,7 @@ class TrainConfig(Config):
     balance: float = setting(0.1, 0.0, 10.0, about="weight that keeps every part alive")
     centre_pose: float = setting(0.5, 0.0, 100.0, about="weight that pulls a batch's mean pose to zero")
     translation: float = setting(5.0, 0.0, 1000.0, about="weight that keeps translations small")
-    centre_depth: float = setting(10.0, 0.0, 1000.0, about="weight that holds the face's mean depth at 1")
+    centre_depth: float = setting(0.5, 0.0, 1000.0, about="weight that holds the face's mean depth at 1")
     smooth: float = setting(0.3, 0.0, 1000.0, about="weight on the bending of the depth maps")
     seamless: float = setting(0.3, 0.0, 1000.0, about="weight on the bending of the assembled depth map")
     own_outline: float = setting(2.0, 0.0, 1000.0, about="price of a face's departure from the mean outline")

@@ -68,7 +68,8 @@ class IGCNet(nn.Module):
         if images.dim() != 4 or images.shape[1:] != (3, size, size):
             raise ValueError(f"images must have shape (B, 3, {size}, {size}), not {tuple(images.shape)}")
         features, shape, albedo, view = self.encode(images)
-        shape_code, albedo_code, view_code = map(self.decomposition, (shape, albedo, view))
+        shape_code, albedo_code = self.deal("shape", shape), self.deal("albedo", albedo)
+        view_code = self.decomposition(view)
         decoded = self.decode(shape_code, albedo_code)
         poses, lights, pose, light = self.votes(view_code)
         whole = self.assemble(decoded)
@@ -88,6 +89,12 @@ class IGCNet(nn.Module):
         """Images to local features (B, F, S/4, S/4) and the shape, albedo and view embeddings (B, C)."""
         features, vector = self._run(self.encoder, images)
         return features, self.to_shape(vector), self.to_albedo(vector), self.to_view(vector)
+
+    def deal(self, cue: str, embedding: Tensor) -> Tensor:
+        """An embedding (B, C) dealt out to the parts (B, M, C); whole to each of them if it is no cue."""
+        if self.config.cues in ("both", cue):
+            return self.decomposition(embedding)
+        return embedding[:, None].expand(-1, self.config.parts, -1)
 
     def decode(self, shape_code: Tensor, albedo_code: Tensor) -> Decoded:
         """Capsule codes (B, M, C) to the maps of the parts."""
@@ -112,12 +119,6 @@ class IGCNet(nn.Module):
         with torch.autocast(inputs.device.type, torch.bfloat16):
             given = network(inputs)
         return given.float() if isinstance(given, Tensor) else tuple(each.float() for each in given)
-
-    def compile_networks(self) -> None:
-        """Lets torch.compile translate encoder and decoders, at their first use."""
-        decoders = self.depth_decoder, self.support_decoder, self.albedo_decoder, self.detail_decoder
-        for network in (self.encoder, *decoders):
-            network.compile()
 
     def votes(self, view_code: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """View codes (B, M, C) to the parts' votes for the pose (B, M, 6) and the light (B, M, 5), and what

@@ -76,7 +76,7 @@ class Training:
         if self.average is not None:
             self.average.to(self.accelerator.device)
         if config.compile:
-            self.model.compile_networks()
+            compile_networks(self.model)
         self.settings = {
             "model": model_config.to_dict(), "train": config.to_dict(), "data": dataset.fingerprint(),
         }  # fmt: skip
@@ -225,6 +225,13 @@ class Training:
                     f"{self.out} cannot be written to ({error.strerror}): make room and start again."
                 ) from error
         return record
+
+
+def compile_networks(model: IGCNet) -> None:
+    """Lets torch.compile translate encoder and decoders, at their first use."""
+    decoders = model.depth_decoder, model.support_decoder, model.albedo_decoder, model.detail_decoder
+    for network in (model.encoder, *decoders):
+        network.compile()
 
 
 def average_of(model: IGCNet, decay: float) -> AveragedModel | None:

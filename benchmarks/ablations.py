@@ -1,0 +1,85 @@
+"""`python -m benchmarks.ablations` trains the model with one ingredient left out at a time; measures each.
+
+Every run sees 40,000 images: 2,000 embedded faces, 20 times. A run is a folder under `runs/ablations` and
+goes on where it was stopped; when it is done its figures on 512 test faces are written to `--out`, a file a
+run, and a run whose file is there is not made again. So the command may be stopped at any time. `--only`
+names some of the variants. Seed 0 of each also leaves a picture for the book.
+"""
+
+import argparse
+import json
+import os
+import platform
+from pathlib import Path
+
+import torch
+from matplotlib import pyplot as plt
+
+from igc import IGCNet, ModelConfig, TrainConfig, figures, fit
+from igc.data import SyntheticFaces
+from igc.evaluate import evaluate, load_truth
+from igc.files import make_folder, write_text
+
+IMAGES, EPOCHS, FACES = 2000, 20, 512
+RUNS, PICTURES = Path("runs/ablations"), Path("book/_assets/ablations")
+
+VARIANTS: dict[str, tuple[int, dict, dict]] = {
+    "full": (5, {}, {}),
+    "no contrastive loss": (3, {}, {"contrast": 0.0}),
+    "no one-hot attention": (3, {"shared_attention": False}, {}),
+    "shape cue only": (3, {"cues": "shape"}, {}),
+    "albedo cue only": (3, {"cues": "albedo"}, {}),
+    "no mirror": (3, {}, {"mirror": 0.0}),
+    "no pose votes": (1, {"pose_votes": False}, {}),
+    "concentration alone": (1, {"shared_attention": False}, {"contrast": 0.0, "compact": 0.5}),
+    "4 parts": (1, {"parts": 4}, {}),
+    "8 parts": (1, {"parts": 8}, {}),
+    "12 parts": (1, {"parts": 12}, {}),
+    "1 part": (1, {"parts": 1}, {}),
+}
+"""Seeds, changes of the model's settings, changes of the training's."""
+
+
+def measure(name: str, seed: int, truth: tuple[dict, dict]) -> dict:
+    """One run, from its checkpoint if it was stopped, and its figures."""
+    _, model_changes, train_changes = VARIANTS[name]
+    folder = RUNS / f"{name}-{seed}".replace(" ", "-")
+    config = TrainConfig(epochs=EPOCHS, seed=seed, **train_changes)
+    record = fit(SyntheticFaces("train", IMAGES, seed=seed), ModelConfig(**model_changes), config, folder)
+    model = IGCNet.from_pretrained(folder)
+    if seed == 0:
+        save_picture(model, truth[1]["image"][:: FACES // 6][:6], name)
+    return {
+        "variant": name, "seed": seed, "images": IMAGES * EPOCHS, "seconds": record["seconds"],
+        "changes": {**model_changes, **train_changes}, "setbacks": record["setbacks"],
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
+        "torch": torch.__version__, "figures": evaluate(model, *truth),
+    }  # fmt: skip
+
+
+@torch.no_grad()
+def save_picture(model: IGCNet, images: torch.Tensor, name: str) -> None:
+    figure = figures.explanation(images, model(images))
+    figure.savefig(make_folder(PICTURES) / f"{name}.png".replace(" ", "_"), dpi=90)
+    plt.close(figure)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ablations", description=__doc__)
+    parser.add_argument("--out", default="benchmarks/records/ablations", help="folder of the records")
+    parser.add_argument("--only", nargs="+", choices=tuple(VARIANTS), default=tuple(VARIANTS))
+    parser.add_argument("--seeds", type=int, default=5, help="make no more than so many seeds of each")
+    chosen = parser.parse_args()
+    out = make_folder(chosen.out)
+    truth = load_truth("validation", FACES, ModelConfig.size), load_truth("test", FACES, ModelConfig.size)
+    for seed in range(chosen.seeds):
+        for name in chosen.only:
+            path = out / f"{name}-{seed}.json".replace(" ", "_")
+            if seed < VARIANTS[name][0] and not path.exists():
+                row = measure(name, seed, truth)
+                write_text(path, json.dumps(row, indent=2) + "\n")
+                print(name, seed, {k: round(v, 3) for k, v in row["figures"].items()}, flush=True)
+
+
+if __name__ == "__main__":
+    main()
