@@ -119,7 +119,8 @@ class HPCapsule(Peer):
         "Hierarchical Parsing Capsule Network. CVPR 2022."
     )
     deviations = (
-        "Rebuilt from the paper's description, as no code was published: layer sizes and weights are ours.",
+        "Rebuilt from the paper's abstract, as neither code nor its full text was at hand: layer sizes, "
+        "weights, and the terms that keep parts compact and even are ours.",
         "The part's mask is the union of its subparts' masks, by the assignment of the parsing module.",
         "Subparts learn from both reconstructions, but not from the parsing's own terms.",
         "While it is fitted, images of 64 pixels and more are drawn at half their size.",
