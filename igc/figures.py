@@ -10,14 +10,12 @@ from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from igc.data.label_images import PART_COLOURS
 from igc.geometry import depth_to_points
 from igc.model import IGCNet
 from igc.outputs import Output
 from igc.segment import masks_to_labels
 from igc.views import view
-
-PART_COLOURS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377")
-"""Tol's 'bright' scheme, safe for colour-blind readers: part m is always drawn in colour m (mod 6)."""
 
 ANGLES = (-45, -22, 0, 22, 45)
 """Yaw in degrees of the five views in which a face is shown turning."""

@@ -10,7 +10,7 @@ from igc.data.images import shown
 from igc.errors import UserError
 
 PART_COLOURS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377")
-"""Those of `igc.figures`, so that a part has one colour everywhere."""
+"""Tol's 'bright' scheme, safe for colour-blind readers: part m is always drawn in colour m (mod 6)."""
 
 OVERLAY, STRENGTH = 256, 0.6
 """Least width of an overlay in pixels, and the share of the parts' colours in it."""

@@ -4,6 +4,7 @@ import time
 
 import pytest
 import torch
+from toys import train
 
 from igc.errors import UserError
 from igc.metrics import part_scores
@@ -39,20 +40,6 @@ class Blocks:
 
     def batch(self, indices, truth=False):
         return {"image": self.image[list(indices)]}
-
-
-def train(model, images, steps, lr=4e-3):
-    """As `base.train_loop` does, but by steps and not by time, so that the result is always the same."""
-    optimiser = torch.optim.Adam(model.parameters(), lr, betas=(0.9, 0.99))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=steps, pct_start=0.1)
-    rng = torch.Generator().manual_seed(0)
-    for _ in range(steps):
-        optimiser.zero_grad()
-        model.loss(images[torch.randint(len(images), (16,), generator=rng)]).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-    model.eval()
 
 
 @pytest.fixture(scope="module")

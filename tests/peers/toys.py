@@ -52,3 +52,17 @@ def learns(peer, wanted: float = 0.7, seconds: float = 3.0, tries: int = 4) -> b
         if score(peer, test) > wanted:
             return True
     return False
+
+
+def train(model, images: Tensor, steps: int, lr: float = 4e-3) -> None:
+    """As `base.train_loop` does, but by steps and not by time, so that the result is always the same."""
+    optimiser = torch.optim.Adam(model.parameters(), lr, betas=(0.9, 0.99))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=steps, pct_start=0.1)
+    rng = torch.Generator().manual_seed(0)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        model.loss(images[torch.randint(len(images), (16,), generator=rng)]).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+    model.eval()
