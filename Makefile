@@ -18,7 +18,7 @@ export MALLOC_TRIM_THRESHOLD_ := 1073741824
 export MALLOC_TOP_PAD_ := 67108864
 # OpenMP threads that wait by spinning starve whatever else runs.
 export OMP_WAIT_POLICY := passive
-# A short spin keeps them awake between the many small operations of a step (twice as fast on two cores).
+# A short spin keeps them awake between the many small operations of a step (seen: up to twice as fast on two cores).
 export GOMP_SPINCOUNT := 20000
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 

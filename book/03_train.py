@@ -220,7 +220,9 @@ print("\n".join(f"{path.name}" for path in sorted(folder.iterdir())))
 # From the records of two commands. `python -m benchmarks.train` tells, in one run, how fast a training step
 # is at 64 pixels and a batch of 16; *straightforward* is the same network with a loop over the parts and
 # PyTorch3D's rasteriser. `python -m benchmarks.against_unsup3d` tells what Unsup3D, with our rasteriser,
-# reaches in 30 minutes and ours in 5.
+# reaches in 30 minutes and ours in 5. Read the second with care: Unsup3D's published networks are large, and
+# on one processor thread, with other programs beside it, its half hour was only some 225 steps, far from
+# trained. It says which of the two fits a small machine, not which is better in the end.
 
 # %%
 speed, beside = (

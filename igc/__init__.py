@@ -4,8 +4,8 @@ import os
 from importlib import import_module
 
 # How OpenMP's threads wait for work: by spinning without end they starve other programs; if they sleep at
-# once, a step with its many small operations takes twice as long on two quiet cores (benchmarks/train.py, 43
-# instead of 84 images a second). So they spin for a short while. Read when PyTorch is loaded, so set first.
+# once, a step with its many small operations takes up to twice as long on two quiet cores (seen with
+# benchmarks/train.py). So they spin for a short while. Read when PyTorch is loaded, so set first.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
