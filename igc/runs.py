@@ -64,7 +64,7 @@ def save_state(
         (out / "state").mkdir(parents=True, exist_ok=True)
         write_tensors(out / "state" / name, tensors, {"igc": json.dumps(kept)})
         for old in states(out)[KEPT:]:
-            old.unlink()
+            old.unlink(missing_ok=True)
         model.save_pretrained(out)
         write_text(out / "train.json", json.dumps(settings["train"], indent=2) + "\n")
         if progress.history:
@@ -117,10 +117,10 @@ def load_state(out: Path, settings: dict) -> tuple[Progress, dict[str, Tensor]] 
         if kept["settings"] != settings:
             print(f"{out} holds a run with other settings or data, which this one replaces.")
             for old in found:
-                old.unlink()
+                old.unlink(missing_ok=True)
             return None
         for old in broken:
-            old.unlink()
+            old.unlink(missing_ok=True)
         return Progress(**kept["progress"]), tensors
     if broken:
         raise UserError(f"{broken[0]} cannot be read, nor another checkpoint: delete {out} to start again.")

@@ -83,7 +83,9 @@ class Training:
         self.progress, self.sums = Progress(), {}
         place = self.accelerator.process_index, self.accelerator.num_processes
         self.feed = Feed(dataset, config, self.accelerator.device, *place)
-        if not self.load():
+        found = self.load()
+        self.accelerator.wait_for_everyone()  # or a slower process would find what a faster one writes next
+        if not found:
             self.save()
         self.watch = Watch(model_config.parts, self.accelerator)
 
