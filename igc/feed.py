@@ -29,12 +29,12 @@ class Feed:
         self.dataset, self.config, self.device = dataset, config, torch.device(device)
         self.rank, self.ranks = rank, ranks
         self.share = config.batch_size // ranks
-        self.streams = isinstance(dataset, Prepared) and dataset.card["kind"] == "shards"
         fits = len(dataset) * 3 * dataset.size**2 <= config.memory * 2**30
+        self.streams = not fits and isinstance(dataset, Prepared) and dataset.card["kind"] == "shards"
         self.images = read_images(dataset).to(self.device) if fits else None
         self.steps = max(1, len(dataset) // config.batch_size)
         """Steps in an epoch: whole batches, at least one; of shards no more than the shortest process has."""
-        if self.images is None and self.streams:
+        if self.streams:
             self.steps = self._shortest()
             if not self.steps:
                 raise UserError(
@@ -44,7 +44,7 @@ class Feed:
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
         """The images (b, 3, S, S) in [0, 1], on the device, of an epoch's steps from `start` on."""
-        if self.images is None and self.streams:
+        if self.streams:
             yield from self._streamed(epoch, start)
             return
         chosen = self._chosen(epoch, start)

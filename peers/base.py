@@ -58,6 +58,11 @@ class Peer:
         `dataset` has `len`, `size` and `batch(indices, truth=False)`: a dict with `image`, (B, 3, S, S).
         """
 
+    def descend(self, dataset, minutes: float, report=None) -> None:
+        """`fit` of a network that has a `loss(images)`, with the batch size and rate of its setting."""
+        batch_size, rate = self.setting["batch_size"], self.setting["lr"]
+        train_loop(self.model, dataset, self.model.loss, minutes, batch_size, rate, self.seed, report)
+
     def labels(self, images: Tensor) -> Tensor | None:
         """Parts (B, S, S) int64 of images (B, 3, S, S): 0 background, 1..M. None if it has no parts."""
         return None

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from igc.errors import UserError
-from peers.base import Peer, chunked, instability, train_loop
+from peers.base import Peer, chunked, instability
 from peers.scae import SPECIAL, AttentionBlock, PartEncoder, Templates, affine, chain, joint, winners
 
 SUBPART = 0.45
@@ -139,10 +139,7 @@ class HPCapsule(Peer):
         self.model = HPCapsuleNet(size, parts, **chosen)
 
     def fit(self, dataset, minutes: float, report=None) -> None:
-        train_loop(
-            self.model, dataset, self.model.loss, minutes, self.setting["batch_size"], self.setting["lr"],
-            self.seed, report,
-        )  # fmt: skip
+        self.descend(dataset, minutes, report)
 
     def labels(self, images: Tensor) -> Tensor:
         """The part that covers most of a pixel."""

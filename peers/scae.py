@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from igc.background import Background
-from peers.base import Peer, chunked, instability, train_loop
+from peers.base import Peer, chunked, instability
 
 SPECIAL = 16
 """Special features of a part capsule."""
@@ -187,10 +187,7 @@ class SCAE(Peer):
         self.model = SCAENet(size, parts, self.setting["width"], self.setting["sigma"])
 
     def fit(self, dataset, minutes: float, report=None) -> None:
-        train_loop(
-            self.model, dataset, self.model.loss, minutes, self.setting["batch_size"], self.setting["lr"],
-            self.seed, report,
-        )  # fmt: skip
+        self.descend(dataset, minutes, report)
 
     def labels(self, images: Tensor) -> Tensor:
         """The template that most probably drew a pixel."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from igc import geometry, raster, shading
 from igc.errors import UserError
-from peers.base import Peer, chunked, foreground, train_loop
+from peers.base import Peer, chunked, foreground
 
 FOV = math.radians(10)
 TURN, SHIFT = math.radians(60), 0.1
@@ -206,10 +206,7 @@ class Unsup3D(Peer):
         self.model = Unsup3DNet(size, self.setting["width"], self.setting["rasteriser"])
 
     def fit(self, dataset, minutes: float, report=None) -> None:
-        train_loop(
-            self.model, dataset, self.model.loss, minutes, self.setting["batch_size"], self.setting["lr"],
-            self.seed, report,
-        )  # fmt: skip
+        self.descend(dataset, minutes, report)
 
     def labels(self, images: Tensor) -> Tensor:
         return foreground(images).long()
