@@ -107,10 +107,10 @@ def test_licence_citation_and_changelog():
 # Floors of the house: a module imports from its own floor and below. A new module gets its floor here.
 FLOORS = [
     {"errors", "geometry", "outputs", "sliders", "ranks"},
-    {"config", "files", "machine", "watch"},
+    {"config", "files", "machine", "watch", "viewer"},
     {"raster", "shading", "background", "capsules", "networks", "losses", "meshes", "chapter", "schedule"},
     {"model", "data"},
-    {"objective", "runs", "feed", "segment", "metrics", "floors", "views", "views3d"},
+    {"objective", "runs", "feed", "segment", "metrics", "floors", "views", "views3d", "stills"},
     {"figures", "export", "editing"},
     {"train", "evaluate", "widgets", "raster_figures", "editing_figures", "records", "live", "analysis"},
 ]
@@ -121,8 +121,11 @@ NARROW = {  # rooms that know less than their floor allows: each with all that i
     "losses": {"ranks"},
     "metrics": {"geometry"},
 }
-DRAWING = {"figures", "views3d", "widgets", "live"}
-JUPYTER = {"IPython", "ipykernel", "ipywidgets", "jupytext", "nbclient", "nbconvert", "nbformat", "papermill"}
+DRAWING = {"figures", "viewer", "widgets", "live"}
+JUPYTER = {
+    "IPython", "anywidget", "ipykernel", "ipywidgets", "jupytext", "nbclient", "nbconvert", "nbformat",
+    "papermill", "traitlets",
+}  # fmt: skip
 OPTIONAL = {"pytorch3d", "triton", "cv2"}  # modules around these are imported only when asked for
 IMPORT_NAMES = {"PIL": "pillow", "sklearn": "scikit-learn", "huggingface_hub": "huggingface-hub"}
 
