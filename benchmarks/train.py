@@ -57,7 +57,7 @@ class Straightforward(IGCNet):
             setattr(self, name, OnePart(getattr(self, name)))
 
     def draw(self, whole, attributes, pose, size, zoom=1.0):
-        points = geometry.transform(geometry.depth_to_points(whole.depth, self.fov), pose)
+        points = geometry.transform(self.surface(whole.depth, whole.face()), pose)
         pixels = geometry.points_to_pixels(points, size, geometry.zoomed(self.fov, zoom))
         fragments = rasterize(pixels, size, whole.visibility[:, -1] < 0.5, backend="pytorch3d")
         return interpolate(fragments, attributes), fragments.depth

@@ -28,6 +28,20 @@ class Assembly(NamedTuple):
     soft: Tensor
     """(B, M+1, S, S): the softmax that carries the gradient of `visibility`."""
 
+    def face(self) -> Tensor:
+        """(B, S, S) bool: inside the outline, whether the parts there are shown or hidden."""
+        return self.soft[:, -1] < 0.5
+
+    def cover(self) -> Tensor:
+        """(B, M, S, S): the parts' visibility. Beyond the outline, where the sides of the head begin, it goes
+        on as that of the nearest part. Its gradient is that of `soft`."""
+        beyond = one_hot_max(self.soft[:, :-1].detach(), dim=1) * ~self.face()[:, None]
+        return self.visibility[:, :-1] + beyond
+
+    def flipped(self) -> "Assembly":
+        """The mirror image."""
+        return Assembly(*(each.flip(-1) for each in self))
+
 
 class Decomposition(nn.Module):
     """The Graphics Decomposition Module: deals C channels out to M parts (paper, section 3; METHOD)."""
@@ -75,6 +89,17 @@ def assemble(depth: Tensor, albedo: Tensor, support: Tensor, sharpness: float) -
     seen = torch.cat((face * winner.detach(), 1 - face), dim=1)
     visibility = seen + (soft - soft.detach())
     return Assembly((nearness * depth).sum(dim=1), (winner[:, :, None] * albedo).sum(dim=1), visibility, soft)
+
+
+def close(points: Tensor, face: Tensor, back: Tensor) -> Tensor:
+    """Gives the face the sides of a head: canonical points (B, S, S, 3) of a depth map, those that are not
+    `face` (B, S, S) bool moved straight back to the depth `back` (S, S), unless they are behind it (ours).
+
+    A depth map knows only what is seen from the front. Without sides, a turned face is narrower than a turned
+    head, and a model that must cover the head turns too little and bends the face back too far instead.
+    """
+    depth = torch.where(face, points[..., 2], torch.maximum(points[..., 2], back))
+    return torch.cat((points[..., :2], depth[..., None]), dim=-1)
 
 
 def initial_depth(parts: int, size: int) -> Tensor:

@@ -100,6 +100,7 @@ class ModelConfig(Config):
         about="which embedding the attention deals out to the parts",
     )
     symmetric_shape: bool = setting(True, about="canonical depth, and with it the parts, is mirror-symmetric")
+    closed: bool = setting(True, about="sides join the outline of the face to a learned back of the head")
     pose_votes: bool = setting(True, about="every part votes for the pose and the light")
     outlines: bool = setting(True, about="pixels that an outline crosses are blended by the area covered")
 

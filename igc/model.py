@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from igc import geometry, shading
 from igc.background import Background
-from igc.capsules import Assembly, Decomposition, assemble, initial_depth, initial_support
+from igc.capsules import Assembly, Decomposition, assemble, close, initial_depth, initial_support
 from igc.config import ModelConfig
 from igc.errors import UserError
 from igc.files import write_tensors, write_text
@@ -27,7 +27,7 @@ from igc.outputs import Decoded, Output, Parts, View
 from igc.raster import interpolate, rasterize
 from igc.raster.outlines import blend_outlines
 
-FORMAT = 2
+FORMAT = 3
 """Version of the checkpoint's layout; a checkpoint of another version is refused."""
 
 SHIPPED = Path(__file__).parent / "checkpoints"
@@ -55,6 +55,7 @@ class IGCNet(nn.Module):
         self.vote = nn.Linear(config.channels, 6 + 4, bias=False)
         nn.init.normal_(self.vote.weight, std=0.02)
         self.to_confidence = nn.Conv2d(2 * config.width, 2, 3, padding=1)
+        self.back = nn.Parameter(torch.full((8, 8), 0.4))
         self.background = Background(config.size)
         self.fov = math.radians(config.fov)
         self.individuality = 1.0
@@ -153,7 +154,7 @@ class IGCNet(nn.Module):
         of any size (B, 3, T, T); so is the drawing then."""
         turned = geometry.rotate_normals(normal, pose)
         lit = self.shade(whole, normal, light)
-        attributes = torch.cat((lit, whole.visibility[:, :-1], turned), dim=1)
+        attributes = torch.cat((lit, self.cover(whole), turned), dim=1)
         seen, depth = self.draw(whole, attributes, pose, background.shape[-1], zoom)
         image, parts, normals = seen.split((3, self.config.parts, 3), dim=1)
         alpha = parts.sum(dim=1, keepdim=True)
@@ -167,8 +168,21 @@ class IGCNet(nn.Module):
         )
 
     def shade(self, whole: Assembly, normal: Tensor, light: Tensor) -> Tensor:
-        """The lit canonical face (B, 3, S, S), 0 outside of it."""
-        return whole.albedo * shading.lambert(normal, light) * (1 - whole.visibility[:, -1:])
+        """The lit canonical face (B, 3, S, S). On a closed head it goes on beyond the outline, and elsewhere
+        it is 0 there."""
+        return whole.albedo * shading.lambert(normal, light) * self.cover(whole).sum(dim=1, keepdim=True)
+
+    def cover(self, whole: Assembly) -> Tensor:
+        """How much of each canonical pixel's colour each part draws, (B, M, S, S)."""
+        return whole.cover() if self.config.closed else whole.visibility[:, :-1]
+
+    def surface(self, depth: Tensor, face: Tensor) -> Tensor:
+        """The canonical points (B, S, S, 3) that are drawn, with the sides of a closed head."""
+        points = geometry.depth_to_points(depth, self.fov)
+        if not self.config.closed:
+            return points
+        back = 0.5 * (self.back + self.back.flip(-1)) if self.config.symmetric_shape else self.back
+        return close(points, face, 1 + self.config.depth_range * upsample(back, depth.shape[-1]).tanh())
 
     def draw(
         self, whole: Assembly, attributes: Tensor, pose: Tensor, size: int, zoom: float = 1.0
@@ -176,9 +190,9 @@ class IGCNet(nn.Module):
         """Canonical maps (B, C, S, S) as they are seen from `pose` on `size` pixels, `zoom` times as large:
         (B, C, size, size), and depth (B, size, size). Only triangles that touch the face are drawn.
         """
-        points = geometry.transform(geometry.depth_to_points(whole.depth, self.fov), pose)
-        pixels = geometry.points_to_pixels(points, size, geometry.zoomed(self.fov, zoom))
         drawn = whole.visibility[:, -1] < 0.5
+        points = geometry.transform(self.surface(whole.depth, whole.face()), pose)
+        pixels = geometry.points_to_pixels(points, size, geometry.zoomed(self.fov, zoom))
         fragments = rasterize(pixels, size, drawn)
         seen = interpolate(fragments, attributes)
         if self.config.outlines:
@@ -187,12 +201,10 @@ class IGCNet(nn.Module):
 
     def mirrored(self, out: Output) -> Tensor:
         """The images (B, 3, S, S) that the mirrored canonical face gives under the same pose and light."""
-        flipped = Assembly(
-            out.depth.flip(-1), out.albedo.flip(-1), out.parts.visibility.flip(-1), out.soft_visibility
-        )
+        flipped = Assembly(out.depth, out.albedo, out.parts.visibility, out.soft_visibility).flipped()
         normal = out.normal.flip(-1) * out.normal.new_tensor([-1.0, 1.0, 1.0])[:, None, None]
         lit = self.shade(flipped, normal, out.light)
-        face = 1 - flipped.visibility[:, -1:]
+        face = self.cover(flipped).sum(dim=1, keepdim=True)
         seen, _ = self.draw(flipped, torch.cat((lit, face), dim=1), out.pose, self.config.size)
         return seen[:, :3] + (1 - seen[:, 3:]) * out.background
 

@@ -61,7 +61,8 @@ def show_only(out: Output, parts: Iterable[int]) -> Output:
     kept[list(parts)] = 1
     shown = visible[:, :-1] * kept[:, None, None]
     visibility = torch.cat((shown, 1 - shown.sum(dim=1, keepdim=True)), dim=1)
-    return out._replace(parts=out.parts._replace(visibility=visibility))
+    soft = torch.cat((out.soft_visibility[:, :-1] * kept[:, None, None], out.soft_visibility[:, -1:]), dim=1)
+    return out._replace(parts=out.parts._replace(visibility=visibility), soft_visibility=soft)
 
 
 def one_face(out: Output, item: int) -> Output:

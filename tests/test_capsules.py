@@ -7,6 +7,7 @@ from torch.autograd import gradcheck
 from igc.capsules import (
     Decomposition,
     assemble,
+    close,
     initial_depth,
     initial_support,
     one_hot_max,
@@ -161,3 +162,29 @@ def test_every_part_sees_something_at_the_start(parts):
     whole = assemble(depth, torch.zeros(1, parts, 3, 16, 16), initial_support(16)[None, None], 600)
     assert depth.shape == (1, parts, 16, 16)
     assert (whole.visibility.sum(dim=(2, 3)) > 0).all(), "each part, and the background"
+
+
+def test_the_sides_of_a_head_go_straight_back_from_beyond_the_outline():
+    points = torch.rand(2, 5, 5, 3, generator=torch.Generator().manual_seed(1)).double() + 0.5
+    face = torch.zeros(2, 5, 5, dtype=torch.bool)
+    face[:, 1:4, 1:4] = True
+    back = torch.full((5, 5), 1.2).double().requires_grad_()
+    closed = close(points, face, back)
+    assert torch.equal(closed[..., :2], points[..., :2]) and torch.equal(closed[face], points[face])
+    wanted = points[~face][:, 2].clamp(min=1.2)
+    torch.testing.assert_close(closed[~face][:, 2].detach(), wanted, atol=1e-7, rtol=0)  # 1.2 in float32
+    assert (points[~face][:, 2] > 1.2).any() and (points[~face][:, 2] < 1.2).any()
+    closed[..., 2].sum().backward()
+    assert (back.grad[1:4, 1:4] == 0).all() and back.grad[0].max() == 2
+
+
+def test_beyond_the_outline_the_nearest_part_goes_on_and_elsewhere_visibility_stays():
+    depth, albedo = part_maps()
+    support = inside(depth)
+    support[:, :, :3] = -0.2
+    whole = assemble(depth, albedo, support, sharpness=500)
+    assert torch.equal(whole.face(), (support > 0)[:, 0])
+    cover = whole.cover()
+    torch.testing.assert_close(cover[:, :, 3:], whole.visibility[:, :-1, 3:])
+    assert torch.equal(cover[:, :, :3].argmax(dim=1), depth[:, :, :3].argmin(dim=1))
+    torch.testing.assert_close(cover.sum(dim=1), torch.ones_like(cover[:, 0]))

@@ -1,5 +1,7 @@
 """IGCNet: what it promises about its output, and its files."""
 
+import copy
+import dataclasses
 import json
 import math
 import os
@@ -205,6 +207,21 @@ def test_the_view_at_the_own_pose_and_light_is_the_picture(model, out):
     inside = (out.view_alpha > 0.999).expand_as(view.image)
     torch.testing.assert_close(view.image[inside], out.image[inside], atol=2e-3, rtol=0)
     assert torch.equal(view.depth, out.view_depth)
+
+
+def test_a_closed_head_covers_more_when_it_is_turned_and_the_same_from_the_front(model, out):
+    model, side = copy.deepcopy(model), torch.zeros(B, 6)
+    side[:, 1] = 0.7
+    model.back.data.fill_(1.5)
+    seen = {}
+    for closed in (True, False):
+        model.config = dataclasses.replace(model.config, closed=closed)
+        with torch.no_grad():
+            seen[closed] = [model.view(out, pose).alpha for pose in (torch.zeros(B, 6), side)]
+    front = (seen[True][0] - seen[False][0]).abs() > 0.5
+    assert front.float().mean() < 0.02
+    grown = seen[True][1].sum(dim=(1, 2, 3)) / seen[False][1].sum(dim=(1, 2, 3))
+    assert (grown > 1.1).all()
 
 
 def test_another_light_changes_the_picture_only(model, out):
