@@ -83,9 +83,10 @@ define build_book
 	mkdir -p $(2)
 	cp --parents $(PAGES) $(2)
 	cp $(1) $(2)/book/
-	cp "$$($(BIN)/python -c 'import plotly; print(plotly.__path__[0])')/package_data/plotly.min.js" \
-		$(2)/book/_assets/
+	$(BIN)/python -m igc.viewer $(2)/book/_assets
+	$(BIN)/python tests/book/slim.py notebooks $(2)/book
 	$(BIN)/jupyter-book build -W -n --keep-going --path-output $(3) $(2)
+	$(BIN)/python tests/book/slim.py pages $(3)/_build/html
 	BOOK_HTML=$(3)/_build/html $(BIN)/python -m pytest -q tests/book/test_built_book.py
 endef
 

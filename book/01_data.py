@@ -39,8 +39,6 @@ from IPython.display import display
 from igc import figures, geometry, views3d
 from igc.data import LABELS, PLANTED, SyntheticFaces, open_dataset, read_all
 
-views3d.register_renderer()
-
 # %% [markdown]
 # ## Drawn people
 #
@@ -84,12 +82,13 @@ figures.grid(rows, ["image", *["depth", "normals", "albedo", "regions"] * 2])
 # front are its parts; hair, ears and neck are told apart as well, but do not count as such. The list was
 # fixed before any training, and regions are never used for learning.
 #
-# Depth is what makes it three-dimensional. This is the true surface of the first face, as far as the camera
-# sees it. Turn it.
+# Depth is what makes it three-dimensional. This is the true surface of the first face, as far as a camera in
+# front of it sees it. Turn it, and move the light.
 
 # %%
-points = geometry.depth_to_points(truth["depth"][0], people.fov)
-views3d.surface_view(points, truth["albedo"][0].movedim(0, -1), truth["labels"][0] > 0)
+points = geometry.depth_to_points(truth["canonical_depth"][0], people.fov)
+colours, head = truth["canonical_albedo"][0].movedim(0, -1), truth["canonical_labels"][0] > 0
+views3d.surface_view(points, colours, head, says="The true surface of a head.")
 
 # %% [markdown]
 # ## People who differ in one place only

@@ -42,9 +42,8 @@ from igc.editing import exchange
 from igc.editing_figures import editing_sheet
 from igc.export import export_face
 from igc.raster import interpolate, rasterize
-from igc.widgets import editor, explorer
+from igc.widgets import editor
 
-views3d.register_renderer()
 network = IGCNet.from_pretrained(model)
 config = network.config
 faces = open_dataset(data, "test", 256, config.size, seed)
@@ -210,17 +209,11 @@ figures.turning(network, images, explained)
 # %%
 figures.relighting(network, images, explained)
 # %% [markdown]
-# Now you: turn the first face, and move the light from left to right. (The light goes with the face,
-# as if you walked round it.) Where a kernel runs, there are more sliders, for pitch, zoom and the height of
-# the light, and a box for each part; unticked, it leaves a hole.
+# Now you: turn the first face, move the light, pull its parts apart, and hide some of them. (The light goes
+# with the face, as if you walked round it.)
 
 # %%
-explorer(network, explained, 0)
-# %% [markdown]
-# Pull its parts apart; click a name to hide a part.
-
-# %%
-views3d.parts_view(**figures.part_meshes(network, explained, 0))
+views3d.face_view(network, explained, 0)
 # %% [markdown]
 # Or take the face along, as a file that other 3D programs open: whole, or one object a part.
 

@@ -55,8 +55,6 @@ from igc.data import open_dataset
 from igc.evaluate import evaluate, evaluate_floors, evaluate_unlabelled, load_truth, table
 from igc.live import LivePreview
 
-views3d.register_renderer()
-
 # %% [markdown]
 # ## The pictures
 #
@@ -145,7 +143,7 @@ figures.turning(model, held_out[:6], explained)
 # Turn this one yourself, and pull its parts apart.
 
 # %%
-views3d.parts_view(**figures.part_meshes(model, explained, 0))
+views3d.face_view(model, explained, 0)
 
 # %% [markdown]
 # ## Measured against the truth

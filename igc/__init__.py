@@ -30,6 +30,7 @@ _ROOMS = (
     "raster",
     "segment",
     "shading",
+    "viewer",
     "views",
     "views3d",
     "widgets",

@@ -1,13 +1,17 @@
-"""Figures of the book: matplotlib for pages, one style. 3D views that turn are in `views3d`."""
+"""Figures of the book: matplotlib for pages. 3D views that turn are in `views3d`.
+
+All have one style, `igc.mplstyle`; importing this module sets it, for figures of one's own as well.
+"""
 
 import io
 from pathlib import Path
 
-import matplotlib
+import matplotlib.style
 import numpy as np
 import torch
 from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
 
 from igc.data.label_images import PART_COLOURS
@@ -17,6 +21,13 @@ from igc.outputs import Output
 from igc.segment import masks_to_labels
 from igc.views import view
 
+matplotlib.style.use(Path(__file__).with_name("igc.mplstyle"))
+
+TRUTH_COLOURS = (
+    "#FFFFFF", "#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933",
+    "#AA4499",
+)  # fmt: skip
+"""Of true labels: white for the background, then Tol's "muted" scheme, so that they are no part's colours."""
 ANGLES = (-45, -22, 0, 22, 45)
 """Yaw in degrees of the five views in which a face is shown turning."""
 
@@ -26,8 +37,18 @@ class Picture(Figure):
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
-        self.savefig(buffer, format="png", dpi=110)
-        return buffer.getvalue()
+        self.savefig(buffer, format="png")
+        with Image.open(buffer) as image:
+            return small_png(image.convert("RGB"))
+
+
+def small_png(image: Image.Image) -> bytes:
+    """A picture as a PNG of as few bytes as can be without a loss: with a palette where 256 colours do."""
+    if image.getcolors(256):
+        image = image.convert("P", palette=Image.Palette.ADAPTIVE)
+    buffer = io.BytesIO()
+    image.save(buffer, "png", optimize=True)
+    return buffer.getvalue()
 
 
 def panels(rows: int, columns: int, inches: tuple[float, float], sharey=False, layout="constrained") -> tuple:
@@ -84,9 +105,9 @@ def grid(rows: list[list[np.ndarray]], titles: list[str] | None = None, side: fl
         for j, axis in enumerate(axes[i]):
             axis.set_axis_off()
             if j < len(row):
-                axis.imshow(row[j], interpolation="nearest", vmin=0, vmax=1)
+                axis.imshow(row[j], vmin=0, vmax=1)
             if i == 0 and titles is not None and j < len(titles):
-                axis.set_title(titles[j], fontsize=9)
+                axis.set_title(titles[j])
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
     return figure
 
@@ -135,10 +156,11 @@ def attention_map(attention: Tensor) -> Figure:
     colours = np.ones((*attention.shape, 3))
     for part in range(len(attention)):
         colours[part, attention[part].numpy() > 0.5] = part_colour(part)
-    axis.imshow(colours, aspect="auto", interpolation="nearest")
-    axis.set_yticks(range(len(attention)), [f"part {m + 1}" for m in range(len(attention))], fontsize=7)
-    axis.set_xlabel("channel", fontsize=8)
-    axis.tick_params(labelsize=7, length=0)
+    axis.imshow(colours, aspect="auto")
+    axis.set_yticks(range(len(attention)), [f"part {m + 1}" for m in range(len(attention))])
+    axis.set_xlabel("channel")
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
     return figure
 
 
@@ -159,13 +181,11 @@ def depth_profile(parts: Tensor, whole: Tensor, visibility: Tensor) -> Figure:
             axis.plot(place, depth, color=part_colour(m), lw=0.8, alpha=0.6)
             mine = winner == m
             axis.plot(place[mine], depth[mine], ".", color=part_colour(m), ms=6, label=f"part {m + 1}")
-        axis.set_title(name, fontsize=9)
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.tick_params(labelsize=7)
-    axes[0].set_ylabel("depth (near is up)", fontsize=8)
+        axis.set_title(name)
+    axes[0].set_ylabel("depth (near is up)")
     face = whole[visibility[-1] < 0.5]
     axes[0].set_ylim(float(face.max()) + 0.02, float(face.min()) - 0.01)
-    axes[1].legend(frameon=False, fontsize=7, ncol=2)
+    axes[1].legend(ncol=2)
     return figure
 
 
@@ -203,8 +223,7 @@ def importance_bars(rows: list) -> Figure:
         axis.set_title(
             {"alone": "recognised by it alone, %", "without": "lost without it, %"}[name], fontsize=9
         )
-        axis.spines[["top", "right"]].set_visible(False)
-    axes[0].legend(frameon=False, fontsize=8, title="plain: shape, hatched: albedo", title_fontsize=8)
+    axes[0].legend(title="plain: shape, hatched: albedo", fontsize=8)
     return figure
 
 
@@ -241,7 +260,7 @@ def save_run_pictures(folder: Path, model: IGCNet, images: Tensor, out: Output) 
         "parts.png": part_gallery(images, out),
     }
     for name, figure in drawn.items():
-        figure.savefig(folder / name, dpi=110)
+        figure.savefig(folder / name)
     return [folder / name for name in drawn]
 
 
@@ -249,16 +268,13 @@ def curves(history: list[dict], names: list[str]) -> Figure:
     """Terms of the loss over the epochs."""
     figure, (axes,) = panels(1, len(names), (2.3 * len(names), 2.0))
     for axis, name in zip(axes, names, strict=True):
-        axis.plot([row["epoch"] for row in history], [row[name] for row in history], color="#4477AA")
-        axis.set_title(name, fontsize=9)
-        axis.set_xlabel("epoch", fontsize=8)
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.tick_params(labelsize=7)
+        axis.plot([row["epoch"] for row in history], [row[name] for row in history])
+        axis.set_title(name)
+        axis.set_xlabel("epoch")
     return figure
 
 
 def label_colours(names: tuple[str, ...]) -> ListedColormap:
     """A colour map for true labels: white for the background, then one colour a name."""
-    shades = matplotlib.colormaps["tab10"](np.arange(len(names)) % 10)
-    shades[0] = 1
-    return ListedColormap(shades)
+    first, *others = TRUTH_COLOURS
+    return ListedColormap([first, *(others[n % len(others)] for n in range(len(names) - 1))])

@@ -1,6 +1,6 @@
 """Free views of faces that the model has explained: turned, tilted, zoomed, relit, with parts left out.
 
-The figures and the explorer share these. All of it is ours. Angles are in degrees: people read them.
+The figures and the editor share these. All of it is ours. Angles are in degrees: people read them.
 """
 
 from collections.abc import Iterable

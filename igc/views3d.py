@@ -1,189 +1,204 @@
-"""3D views of surfaces and parts that turn under the mouse, in a notebook and in the built book.
+"""3D views of faces and surfaces that turn, in a notebook and in the built book: what `viewer` shows.
 
-Surfaces come as grids of camera-frame points (x right, y down, z forward; see the book's page on
-conventions) and are shown upright, facing the viewer. Coordinates are stored as whole multiples of
-`UNIT`, and colours as hexadecimal strings, so that a view of a 64x64 grid takes less than 400 kB of HTML.
+A surface comes as a grid of camera-frame points (x right, y down, z forward; see the book's page on
+conventions) that lie on the rays of a camera, one a pixel, as `geometry.depth_to_points` puts them. So a view
+stores depths only, in 16 bits, the colours in 8 and the part in 8: below 60 kB of HTML for a face of 64x64.
 All of this is ours; the paper shows still pictures only.
 """
 
+import base64
+
 import numpy as np
-import plotly.graph_objects as go
-import plotly.io as pio
 import torch
-from plotly.io.base_renderers import MimetypeRenderer
+from scipy.ndimage import distance_transform_edt, gaussian_filter
 
+from igc.data.label_images import PART_COLOURS
 from igc.errors import UserError
-from igc.meshes import Mesh, close_seams, surface_mesh
+from igc.geometry import depth_to_points, pixel_centres
+from igc.model import IGCNet
+from igc.outputs import Output
+from igc.stills import still
+from igc.viewer import STATE, FaceView
+from igc.views import STRENGTHS
 
-UNIT = 1e-4
-"""Length of one step of the stored coordinates, in the unit of the points (the head is at depth 1)."""
-HEIGHT = 460
-"""Height of a view in CSS pixels; the width is that of the page."""
-PULLS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-"""Stops of the slider that pulls the parts apart: 0 is the assembled head."""
-
-_GREY = "#7d8790"  # legible on a white and on a black page
-_CONFIG = {"displayModeBar": False, "responsive": True, "scrollZoom": False, "showTips": False}
+MARGIN = 2
+"""Cells around a surface that are stored besides: its outline is smoothed, and lies between two vertices."""
 
 
-def surface_view(points, colours, masks=None, names=None, title: str | None = None) -> go.Figure:
-    """A coloured surface, or several that a click in the legend shows and hides.
+SMOOTH = 1.2
+"""Width in pixels of the blur of a head's relief: a network's depths come from a coarser grid, whose creases
+would be all that one sees in a light from the side."""
 
-    `points` (H, W, 3) in the camera frame and `colours` (H, W, 3) in [0, 1]; `masks` (H, W), where given,
-    is true at the vertices that are part of the surface. For several surfaces each argument has a first
-    axis more, (N, H, W, ...), and `names` has N entries. Triangles across a jump in depth are left out.
-    Tensors and arrays are both taken. Raises ValueError where shapes do not fit together, and UserError
-    where a surface has no triangle to show.
+
+def face_view(model: IGCNet, out: Output, item: int = 0, **begin) -> FaceView:
+    """Face number `item` of `out`, canonical: turned, lit, coloured by part, pulled apart, in parts.
+
+    `begin` holds what of `viewer.STATE` is different. IndexError where there is no such face, UserError where
+    it is empty.
     """
-    points, colours = _array(points), _array(colours)
-    if points.ndim == 3:
-        points, colours = points[None], colours[None]
-        masks = None if masks is None else _array(masks)[None]
-    meshes = _meshes(points, colours, masks, names)
-    figure = go.Figure([_trace(mesh, named=names is not None) for mesh in meshes])
-    return figure.update_layout(_layout([mesh["xyz"] for mesh in meshes], title))
+    points = depth_to_points(out.depth[item], model.fov)
+    masks = out.parts.visibility[item, :-1] > 0.5
+    every = (len(masks), *points.shape)
+    colours = out.albedo[item].movedim(0, -1).expand(every)
+    names = [f"part {m + 1}" for m in range(len(masks))]
+    return parts_view(points.expand(every), colours, masks, names, support=out.support[item, 0], **begin)
 
 
-def parts_view(points, colours, masks, names, title: str | None = None) -> go.Figure:
-    """The parts of a head as separate surfaces, with a slider that pulls them apart.
-
-    `points` (M, H, W, 3) in the camera frame, `colours` (M, H, W, 3) in [0, 1], `masks` (M, H, W) true at
-    the vertices of each part, `names` M strings. A part whose mask holds no triangle is left out. A click in
-    the legend hides a part, a double click shows it alone. The slider needs no kernel: it works in
-    the built book. Raises ValueError where shapes do not fit together, and UserError where no part is left.
+def surface_view(points, colours, mask=None, says: str = "A surface.", **begin) -> FaceView:
+    """A coloured surface: `points` (S, S, 3) in the camera frame, `colours` (S, S, 3) in [0, 1], and `mask`
+    (S, S), where given, true at the vertices that are part of it. Walls across a jump in depth are drawn
+    dark: nobody saw them. `says` tells those who cannot see it what is shown. Tensors and arrays are both
+    taken. Raises ValueError where shapes do not fit together or points are on no camera's rays, and UserError
+    where there is nothing to show.
     """
-    meshes = _meshes(
-        _array(points), _array(colours), close_seams(_array(masks).astype(bool)), names, skip_empty=True
-    )
-    shifts = _pull_directions([mesh["xyz"] for mesh in meshes])
-    pulled = [[m["xyz"] + pull * s for m, s in zip(meshes, shifts)] for pull in PULLS]
-    figure = go.Figure([_trace(mesh, named=True) for mesh in meshes])
-    figure.update_layout(_layout(pulled[0] + pulled[-1], title), sliders=[_slider(pulled)])
-    return figure.update_layout(margin_b=70)
+    points = _array(points)
+    mask = np.ones(points.shape[:-1], bool) if mask is None else _array(mask)
+    return parts_view(points[None], _array(colours)[None], mask[None], ["surface"], says, smooth=0, **begin)
 
 
-class BookRenderer(MimetypeRenderer):
-    """Emits a figure twice: as plotly's own type, which JupyterLab shows, and as HTML for the book.
+def parts_view(
+    points, colours, masks, names, says: str | None = None, support=None,
+    smooth: float = SMOOTH, **begin,
+) -> FaceView:  # fmt: skip
+    """The parts of a head, with a slider that pulls them apart, and a box for each that hides it.
 
-    The HTML does not carry plotly's script; the book's pages load it once from their own files.
+    `points` (M, S, S, 3) in the camera frame, `colours` (M, S, S, 3) in [0, 1], `masks` (M, S, S) true at
+    the vertices of each part; where masks overlap, the first counts. `names` are M strings. A part with an
+    empty mask is left out. `support` (S, S), where given, is a smooth map that is positive on the face: it
+    says to a fraction of a pixel where the face ends. `smooth` is the width of a blur of the relief, in
+    pixels. Raises as `surface_view`.
     """
-
-    def to_mimebundle(self, fig_dict: dict) -> dict:
-        """The two forms of the figure by their mime type."""
-        bundle = pio.renderers["plotly_mimetype"].to_mimebundle(dict(fig_dict, config=_CONFIG))
-        height = fig_dict.get("layout", {}).get("height", HEIGHT)
-        html = pio.to_html(
-            fig_dict, config=_CONFIG, include_plotlyjs=False, full_html=False, validate=False,
-            default_width="100%", default_height=height,
-        )  # fmt: skip
-        return bundle | {"text/html": html, "text/plain": "3D view"}
-
-
-def register_renderer() -> None:
-    """Makes plotly show figures through `BookRenderer` from here on; harmless when called again."""
-    pio.renderers["igc"] = BookRenderer()
-    pio.renderers.default = "igc"
+    points, colours, masks = _array(points), _array(colours), _array(masks).astype(bool)
+    _check(points, colours, masks, names)
+    masks &= np.isfinite(points).all(axis=-1)
+    seen = [m for m in range(len(masks)) if (masks[m] & ~masks[:m].any(axis=0)).any()]
+    if not _cells(masks.any(axis=0)).any():
+        raise UserError(f"There is no surface to show in {', '.join(names)}: give a mask with more vertices.")
+    labels = np.where(masks.any(axis=0), masks[seen].argmax(axis=0) + 1, 0)
+    winner = np.maximum(labels - 1, 0)[None, ..., None]
+    one, painted = (np.take_along_axis(values[seen], winner, axis=0)[0] for values in (points, colours))
+    outline = _outline(labels > 0) if support is None else _distance(_array(support))
+    face = _packed(one, painted, labels, outline)
+    face["depth"] = gaussian_filter(face["depth"], smooth) if smooth else face["depth"]
+    face["names"] = [names[m] for m in seen]
+    face["tints"] = [PART_COLOURS[m % len(PART_COLOURS)] for m in seen]
+    face["says"] = says or f"A face of {len(seen)} parts: {', '.join(face['names'])}."
+    return FaceView(_stored(face), still(face, STATE | begin), **begin)
 
 
 def _array(values) -> np.ndarray:
     return torch.as_tensor(values).detach().cpu().numpy()
 
 
-def _meshes(points, colours, masks, names, skip_empty: bool = False) -> list[dict]:
-    """One dict a surface: `xyz` (V, 3) in plotly's axes, `triangles` (T, 3), `colours` (V, 3), `name`."""
-    masks = np.ones(points.shape[:-1], bool) if masks is None else _array(masks).astype(bool)
-    names = [f"surface {i + 1}" for i in range(len(points))] if names is None else list(names)
-    if points.ndim != 4 or points.shape[-1] != 3:
-        raise ValueError(f"points must be (..., H, W, 3), not {points.shape}")
+def _check(points, colours, masks, names) -> None:
+    """ValueError unless the arguments of `parts_view` fit together."""
+    if points.ndim != 4 or points.shape[-1] != 3 or points.shape[1] != points.shape[2]:
+        raise ValueError(f"points must be (..., S, S, 3), not {points.shape}")
     if colours.shape != points.shape or masks.shape != points.shape[:-1] or len(names) != len(points):
         raise ValueError(
             f"points {points.shape}, colours {colours.shape}, masks {masks.shape} and {len(names)} names "
             "do not fit together"
         )
-    surfaces = [surface_mesh(*surface) for surface in zip(points, colours, masks)]
-    empty = [name for name, mesh in zip(names, surfaces) if len(mesh.triangles) == 0]
-    if len(empty) == len(names) or (empty and not skip_empty):
-        raise UserError(
-            f"There is no triangle to show in {', '.join(empty)}: give a mask with more vertices."
-        )
-    return [_turned(mesh, name) for mesh, name in zip(surfaces, names) if len(mesh.triangles)]
 
 
-def _turned(mesh: Mesh, name: str) -> dict:
-    """A mesh in plotly's axes, (x, z, -y)."""
-    x, y, z = mesh.vertices.T
-    xyz = np.stack((x, z, -y), axis=-1)
-    return {"xyz": xyz, "triangles": mesh.triangles, "colours": mesh.colours, "name": name}
+def _cells(mask: np.ndarray) -> np.ndarray:
+    """Where all four corners of a cell of the grid are in the mask."""
+    return mask[1:, 1:] & mask[:-1, 1:] & mask[1:, :-1] & mask[:-1, :-1]
 
 
-def _pull_directions(parts: list[np.ndarray]) -> list[np.ndarray]:
-    """How far each part moves at full pull: away from the head's centre, the nearest parts forward."""
+def _packed(points: np.ndarray, colours: np.ndarray, labels: np.ndarray, outline: np.ndarray) -> dict:
+    """A face as `viewer.js` takes it, but with arrays in place of text: cut to what is seen.
+
+    `depth` (h, w), `colours` (h, w, 3) in [0, 1] and `parts` (h, w), numbers from 1, go on around the face a
+    little; `outline` (h, w) says where it ends: how many vertices inside, negative outside. `corner`: the
+    first vertex (x, y) in pixels from the optical axis; `focal` in pixels; `spacing` of the vertices;
+    `shifts`: how far each part moves at full pull.
+    """
+    seen = labels > 0
+    depth, focal = points[..., 2], _focal(points, seen)
+    spacing = float(np.median(depth[seen]) / focal)
+    rows, columns = (np.flatnonzero(seen.any(axis=axis)) for axis in (1, 0))
+    cut = slice(rows[0], rows[-1] + 1 + 2 * MARGIN), slice(columns[0], columns[-1] + 1 + 2 * MARGIN)
+    outline = np.minimum(np.pad(outline, MARGIN, mode="edge"), _within_frame(len(points)))[cut]
+    depth, colours, parts = _continued(
+        np.pad(depth, MARGIN)[cut], np.pad(colours, ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)))[cut],
+        np.pad(labels, MARGIN)[cut], spacing,
+    )  # fmt: skip
+    first = (int(first[0]) - MARGIN + 0.5 - len(points) / 2 for first in (columns, rows))
+    return {
+        "shape": parts.shape, "corner": tuple(first), "focal": focal, "spacing": spacing, "depth": depth,
+        "colours": np.clip(colours, 0, 1), "parts": parts, "outline": outline,
+        "shifts": _pull_directions([points[labels == m] for m in range(1, labels.max() + 1)]),
+        "strengths": STRENGTHS,
+    }  # fmt: skip
+
+
+def _within_frame(size: int) -> np.ndarray:
+    """How far inside of a frame, which ends half a step beyond its `size` x `size` vertices, these and
+    those of the margin are."""
+    place = np.arange(-MARGIN, size + MARGIN) + 0.5
+    place = np.minimum(place, size - place)
+    return np.minimum(place[:, None], place)
+
+
+def _distance(support: np.ndarray) -> np.ndarray:
+    """How many vertices inside of the outline, where a smooth map (S, S) is 0, each vertex lies; nearby."""
+    slope = np.hypot(*np.gradient(support))
+    return support / np.maximum(slope, 1e-6 * np.abs(support).max() + 1e-12)
+
+
+def _outline(mask: np.ndarray) -> np.ndarray:
+    """The same for a mask, whose steps are smoothed."""
+    mask = np.pad(mask, 1)
+    signed = np.where(mask, distance_transform_edt(mask) - 0.5, 0.5 - distance_transform_edt(~mask))
+    return gaussian_filter(np.clip(signed, -6, 6), 1.5)[1:-1, 1:-1]
+
+
+def _focal(points: np.ndarray, seen: np.ndarray) -> float:
+    """The focal length in pixels of the camera on whose rays `points` (S, S, 3) lie where they are seen."""
+    size = points.shape[0]
+    ray = (pixel_centres(size).numpy() - 0.5 * size)[seen] * points[seen][:, 2:]
+    flat = points[seen][:, :2]
+    focal = float((ray * ray).sum() / (ray * flat).sum())
+    if not focal > 0 or np.abs(ray / focal - flat).max() > 0.01 * np.abs(points[seen][:, 2]).min() / focal:
+        raise ValueError("points must lie on the rays of a camera, as geometry.depth_to_points puts them")
+    return focal
+
+
+def _continued(depth, colours, parts, spacing) -> tuple[np.ndarray, ...]:
+    """Depth (h, w), colours (h, w, 3) and parts (h, w), filled in where there is no part (0): colour and
+    part are those of the nearest vertex, and the depth goes on as it went there."""
+    distance, nearest = distance_transform_edt(parts == 0, return_indices=True)
+    here = np.stack(np.indices(parts.shape))
+    mirrored = tuple(np.clip(2 * nearest - here, 0, np.array(parts.shape)[:, None, None] - 1))
+    rim = depth[tuple(nearest)]
+    slope = np.clip(rim - depth[mirrored], -4 * spacing, 4 * spacing)
+    near = (distance <= 1.5 * MARGIN) & (parts[mirrored] > 0)
+    return rim + slope * near, colours[tuple(nearest)], parts[tuple(nearest)]
+
+
+def _pull_directions(parts: list[np.ndarray]) -> np.ndarray:
+    """How far each part moves at full pull (M, 3): away from the head's centre, the nearest parts forward."""
+    if len(parts) == 1:
+        return np.zeros((1, 3))
     centres = np.stack([(part.min(0) + part.max(0)) / 2 for part in parts])
     head = np.concatenate(parts)
     shifts = 0.9 * (centres - (head.min(0) + head.max(0)) / 2)
-    order = np.argsort(np.argsort(centres[:, 1]))
-    shifts[:, 1] = 0.7 * np.ptp(head[:, 0]) * (order / max(len(parts) - 1, 1) - 0.5)
-    return list(shifts)
+    order = np.argsort(np.argsort(centres[:, 2]))
+    shifts[:, 2] = 0.7 * np.ptp(head[:, 0]) * (order / (len(parts) - 1) - 0.5)
+    return shifts
 
 
-def _coordinates(xyz) -> dict:
-    """The vertices as whole multiples of UNIT, which plotly packs into two bytes each where they fit."""
-    steps = np.rint(xyz / UNIT)
-    kind = np.int16 if np.abs(steps).max() < 2**15 else np.int32
-    return dict(zip("xyz", steps.astype(kind).T))
-
-
-def _trace(mesh: dict, named: bool) -> go.Mesh3d:
-    index = mesh["triangles"].astype(np.uint16 if len(mesh["xyz"]) < 2**16 else np.uint32)
-    return go.Mesh3d(
-        **_coordinates(mesh["xyz"]), **dict(zip("ijk", index.T)),
-        vertexcolor=_hex(mesh["colours"]), color=_hex(mesh["colours"].mean(0, keepdims=True))[0],
-        name=mesh["name"], showlegend=named, hoverinfo="skip", flatshading=False,
-        lighting={"ambient": 0.6, "diffuse": 0.5, "specular": 0, "roughness": 1, "fresnel": 0},
-        lightposition={"x": -100, "y": 150, "z": -1},  # in clip space: beside the viewer, up and left
-    )  # fmt: skip
-
-
-def _hex(colours) -> list[str]:
-    return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in np.rint(np.asarray(colours) * 255).astype(int)]
-
-
-def _layout(surfaces: list[np.ndarray], title: str | None) -> dict:
-    """Hidden axes that hold all `surfaces` at one scale, and a camera in front of the face."""
-    xyz = np.concatenate(surfaces) / UNIT
-    low, high = xyz.min(0), xyz.max(0)
-    extent = np.maximum(high - low, 1.0)
-    low, high = (low + high - extent) / 2, (low + high + extent) / 2
-    axes = {
-        f"{axis}axis": {"visible": False, "range": [float(low[i]), float(high[i])]}
-        for i, axis in enumerate("xyz")
-    }
-    aspect = {axis: float(e) for axis, e in zip("xyz", extent / extent[[0, 2]].max())}
-    camera = {"eye": {"x": 0.4, "y": -1.35, "z": 0.15}, "up": {"x": 0, "y": 0, "z": 1}}
-    scene = {"aspectmode": "manual", "aspectratio": aspect, "camera": camera, "dragmode": "turntable"}
-    return {
-        "height": HEIGHT, "autosize": True, "uirevision": "kept", "title": {"text": title, "x": 0.5},
-        "margin": {"l": 0, "r": 0, "b": 0, "t": 40 if title else 0},
-        "paper_bgcolor": "rgba(0,0,0,0)", "font": {"color": _GREY, "size": 14}, "scene": scene | axes,
-        "legend": {"itemsizing": "constant", "x": 1, "xanchor": "right", "y": 0.95},
-        "legend_bgcolor": "rgba(0,0,0,0)",
+def _stored(face: dict) -> dict:
+    """The face with text in place of arrays: depths as steps of `span` / 65535 from `near` on,
+    distances from the outline as 128 and 60 for every vertex inside."""
+    near, span = float(face["depth"].min()), float(max(np.ptp(face["depth"]), 1e-6))
+    steps = np.rint((face["depth"] - near) / span * 65535).astype("<u2")
+    maps = {
+        "depth": steps, "colours": np.rint(255 * face["colours"]).astype(np.uint8),
+        "parts": face["parts"].astype(np.uint8),
+        "outline": np.rint(128 + 60 * np.clip(face["outline"], -2, 2)).astype(np.uint8),
     }  # fmt: skip
-
-
-def _slider(pulled: list[list[np.ndarray]]) -> dict:
-    """A slider whose stops restyle the coordinates of all parts; `pulled` is indexed by stop, then part."""
-    steps = []
-    for pull, parts in zip(PULLS, pulled):
-        packed = [go.Mesh3d(**_coordinates(part)).to_plotly_json() for part in parts]
-        steps.append(
-            {
-                "label": f"{pull:.0%}",
-                "method": "restyle",
-                "args": [{a: [p[a] for p in packed] for a in "xyz"}],
-            }
-        )
-    return {
-        "steps": steps, "active": 0, "x": 0.1, "len": 0.8, "y": 0, "pad": {"t": 10, "b": 10},
-        "currentvalue": {"prefix": "pulled apart: ", "xanchor": "center"}, "ticklen": 3,
-        "bgcolor": "rgba(125,135,144,0.35)", "bordercolor": _GREY, "tickcolor": _GREY,
-    }  # fmt: skip
+    texts = {name: base64.b64encode(values.tobytes()).decode() for name, values in maps.items()}
+    numbers = {"near": near, "span": span, "shifts": np.round(face["shifts"], 5).tolist()}
+    return face | numbers | texts | {"shape": list(face["shape"]), "corner": list(face["corner"])}

@@ -1,12 +1,9 @@
-"""An explorer: one face that the reader turns, tilts, zooms, relights and takes apart with sliders; and an
-editor, which gives a part of one face to another.
+"""An editor, which gives a part of one face to another.
 
-Where a kernel runs, the sliders are Jupyter widgets and every move draws the face anew. In a page without
+Where a kernel runs, its sliders are Jupyter widgets and every move draws the face anew. In a page without
 a kernel, such as the built book, plain HTML sliders move a window over a sheet of pictures that were
 drawn beforehand: they need no script but their own line, and work from the keyboard. All of it is ours.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -18,42 +15,17 @@ from igc.figures import picture
 from igc.model import IGCNet
 from igc.outputs import Output
 from igc.sliders import along, encoded, slider, widget, window
+from igc.viewer import bundle
 from igc.views import one_face, view
 
-YAWS = range(-60, 61, 10)
-"""Stops of the page's slider for yaw, in degrees."""
-LIGHTS = range(-60, 61, 20)
-"""Stops of the page's slider for the light from left to right, in degrees."""
 CELL = 128
 """Pixels of a picture in the sheet."""
-SLIDERS = {
-    "yaw": (0, -90, 90, 5), "pitch": (0, -45, 45, 5), "zoom": (1.0, 0.5, 4.0, 0.1),
-    "light_x": (0, -90, 90, 5), "light_y": (0, -90, 90, 5),
-}  # fmt: skip
-"""Of the widgets: start, lowest, highest, step. Names as in `views.view`; all but zoom in degrees."""
 SHARES = range(0, 101, 25)
 """Stops of the editor's page for the share of the giver, in per cent."""
 GIVERS = 3
 """Faces at most that the editor's page has for giving."""
 TAKEN = {"both": CUES, "shape": ("shape",), "albedo": ("albedo",)}
 """What the editor takes of a part, by the names that it shows."""
-
-
-class Explorer:
-    """What `explorer` returns; a notebook shows it when it is a cell's last value."""
-
-    def __init__(self, model: IGCNet, face: Output):
-        self.model, self.face = model, face
-
-    def _repr_mimebundle_(self, **kwargs) -> dict:
-        """Widgets for where there is a kernel, where ipywidgets is installed, and HTML for all else."""
-        mine = self.model, self.face
-        return _bundle("explorer", page(*mine), lambda: widgets(*mine), **kwargs)
-
-
-def explorer(model: IGCNet, out: Output, item: int = 0) -> Explorer:
-    """An explorer of face number `item` of `out`. IndexError where there is no such face."""
-    return Explorer(model, one_face(out, item))
 
 
 class Editor:
@@ -63,8 +35,8 @@ class Editor:
         self.asked = model, images, out, receiver
 
     def _repr_mimebundle_(self, **kwargs) -> dict:
-        """As that of `Explorer`."""
-        return _bundle("editor", editor_page(*self.asked), lambda: editor_widgets(*self.asked), **kwargs)
+        """Widgets for where there is a kernel, where ipywidgets is installed, and HTML for all else."""
+        return bundle("editor", editor_page(*self.asked), lambda: editor_widgets(*self.asked), **kwargs)
 
 
 def editor(model: IGCNet, images: Tensor, out: Output, receiver: int = 0) -> Editor:
@@ -82,47 +54,6 @@ def editor(model: IGCNet, images: Tensor, out: Output, receiver: int = 0) -> Edi
     if not 0 <= receiver < len(images):
         raise IndexError(f"there are {len(images)} faces, numbered from 0; {receiver} is none")
     return Editor(model, images, out, receiver)
-
-
-def _bundle(name: str, html: str, live: Callable, **kwargs) -> dict:
-    """What a notebook is told: widgets for where there is a kernel and ipywidgets, and HTML for all else."""
-    bundle = {"text/plain": name, "text/html": html}
-    try:
-        shown = live()._repr_mimebundle_(**kwargs)
-    except ImportError:
-        return bundle
-    return shown | bundle
-
-
-def widgets(model: IGCNet, face: Output):
-    """Jupyter widgets (an `ipywidgets.HBox`): the face, sliders as in `SLIDERS`, and a box for each part.
-
-    `face` is a batch of one. Needs ipywidgets, an extra of the book; ImportError without it.
-    """
-    import ipywidgets
-
-    sliders = {
-        name: (ipywidgets.FloatSlider if name == "zoom" else ipywidgets.IntSlider)(
-            value=start, min=low, max=high, step=step, description=name.replace("_", " ")
-        )
-        for name, (start, low, high, step) in SLIDERS.items()
-    }
-    boxes = [
-        ipywidgets.Checkbox(value=True, description=f"part {m + 1}", indent=False)
-        for m in range(face.parts.depth.shape[1])
-    ]
-    drawn = ipywidgets.Image(format="png", width=2 * CELL, height=2 * CELL)
-
-    def draw(_=None) -> None:
-        asked = {name: slider.value for name, slider in sliders.items()}
-        parts = [m for m, box in enumerate(boxes) if box.value]
-        drawn.value = encoded(_pixels(model, face, parts=parts, size=2 * CELL, **asked), "png")
-
-    for control in (*sliders.values(), *boxes):
-        control.observe(draw, "value")
-    draw()
-    ticks = ipywidgets.GridBox(boxes, layout={"grid_template_columns": "repeat(3, 6em)"})
-    return ipywidgets.HBox([drawn, ipywidgets.VBox([*sliders.values(), ticks])])
 
 
 def editor_widgets(model: IGCNet, images: Tensor, out: Output, receiving: int = 0):
@@ -155,18 +86,6 @@ def editor_widgets(model: IGCNet, images: Tensor, out: Output, receiving: int = 
         control.observe(draw, "value")
     draw()
     return ipywidgets.VBox([ipywidgets.HBox(shown), ipywidgets.VBox(controls)])
-
-
-def page(model: IGCNet, face: Output) -> str:
-    """The explorer as HTML that stands alone, with sliders for the yaw and the light; under 300 kB at 64
-    pixels. `face` is a batch of one."""
-    places = [
-        along(f"var(--{name}) - {r[0]}", r[-1] - r[0]) for name, r in (("yaw", YAWS), ("light", LIGHTS))
-    ]
-    says = "A face, turned and lit as the two sliders below say"
-    drawn = window(says, sheet(model, face), "jpeg", (len(YAWS), len(LIGHTS)), places, 2 * CELL)
-    moved = slider("yaw", "yaw", YAWS, unit="°"), slider("light", "light", LIGHTS, unit="°")
-    return widget({"yaw": 0, "light": 0}, drawn, *moved)
 
 
 def editor_page(model: IGCNet, images: Tensor, out: Output, receiver: int = 0) -> str:
@@ -221,18 +140,6 @@ def editor_sheet(model: IGCNet, out: Output, receiver: int, givers: list[int]) -
 def _givers(images: Tensor, receiver: int) -> list[int]:
     """The faces other than the `receiver` that a page has for giving."""
     return [face for face in range(len(images)) if face != receiver][:GIVERS]
-
-
-def sheet(model: IGCNet, face: Output) -> bytes:
-    """A JPEG of the face from all `YAWS`, in columns, in all `LIGHTS`, in rows. It is drawn a little smaller,
-    so that no face reaches into its neighbour's cell."""
-    rows = [
-        np.concatenate(
-            [_pixels(model, face, yaw=yaw, light_x=light, zoom=0.9, size=CELL) for yaw in YAWS], axis=1
-        )
-        for light in LIGHTS
-    ]
-    return encoded(np.concatenate(rows), "jpeg", quality=80)
 
 
 def _pixels(model: IGCNet, face: Output, **asked) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Figures: what they show where that can be told, and that each of them is drawn."""
 
+import io
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -12,6 +14,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from igc import IGCNet, ModelConfig, analysis, figures, views
+from igc.data import LABELS
+from igc.data.label_images import PART_COLOURS
 
 M = 3
 
@@ -155,3 +159,20 @@ def test_pictures_of_a_run_are_files(explained, tmp_path):
         with Image.open(path) as image:
             assert min(image.size) > 100
     assert not plt.get_fignums(), "figures are closed"
+
+
+def test_pictures_on_a_page_are_small_and_lose_nothing():
+    plain = Image.fromarray(
+        np.repeat(np.arange(200, dtype=np.uint8)[:, None, None], 3, axis=2).repeat(50, axis=1)
+    )
+    rich = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8))
+    for image, mode in ((plain, "P"), (rich, "RGB")):
+        with Image.open(io.BytesIO(figures.small_png(image))) as kept:
+            assert kept.mode == mode and np.array_equal(np.asarray(kept.convert("RGB")), np.asarray(image))
+
+
+def test_lines_have_the_colours_of_the_parts_and_truth_has_others():
+    cycle = matplotlib.rcParams["axes.prop_cycle"].by_key()["color"]
+    assert cycle == list(PART_COLOURS)
+    assert not set(figures.TRUTH_COLOURS) & set(PART_COLOURS) and figures.TRUTH_COLOURS[0] == "#FFFFFF"
+    assert len(set(figures.TRUTH_COLOURS)) == len(LABELS)

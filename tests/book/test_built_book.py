@@ -76,15 +76,27 @@ def test_every_chapter_shows_results(pages):
     for path, page in pages.items():
         if path.stem in CHAPTERS:
             assert page.select(".cell_output"), f"{path.name} was not executed"
-            assert page.select(".cell_output img, .plotly-graph-div"), f"{path.name} has no figure"
+            assert page.select(".cell_output img"), f"{path.name} has no figure"
 
 
-def test_3d_views_are_there_and_their_script_comes_first(pages):
-    views = {path: page for path, page in pages.items() if page.select(".plotly-graph-div")}
-    assert views, "no page has a 3D view"
+def test_3d_views_are_there_with_their_script_and_a_still_picture(pages):
+    views = {path: page for path, page in pages.items() if page.select(".igc-view")}
+    assert {path.stem for path in views} >= {"index", "01_data", "02_capsules", "03_train"}
     for path, page in views.items():
-        script = page.find("script", src=re.compile(r"plotly\.min\.js"))
-        assert script and script.sourceline < page.select_one(".plotly-graph-div").sourceline, path.name
+        assert page.find("script", src=re.compile(r"viewer\.js")), path.name
+        assert page.find("link", href=re.compile(r"viewer\.css")), path.name
+        for view in page.select(".igc-view"):
+            assert view.img["alt"] and view.find("script", type="application/json"), path.name
+            assert len(str(view)) < 60_000, path.name
+
+
+def test_the_book_and_its_pages_are_light(pages):
+    assert sum(path.stat().st_size for path in HTML.rglob("*") if path.is_file()) < 30e6
+    for path, page in pages.items():
+        own = {(path.parent / unquote(tag["src"])).resolve() for tag in page.find_all("img", src=True)
+               if not tag["src"].startswith("data:")}  # fmt: skip
+        weight = path.stat().st_size + sum(image.stat().st_size for image in own)
+        assert weight < 3e6, f"{path.name}: {weight / 1e6:.1f} MB"
 
 
 def test_mathematics_is_set_by_a_local_script(pages):
