@@ -14,6 +14,9 @@ from torch import Tensor
 
 from igc import ranks
 
+KEPT = 0.98
+"""Share of a running mean that a step keeps: it goes over some 50 steps."""
+
 
 def reconstruct(image: Tensor, target: Tensor, scale: Tensor, gradient: float) -> Tensor:
     """The rendering looks like the photograph: Laplacian likelihood (Unsup3D), on colours at three
@@ -114,9 +117,14 @@ def plain_albedo(detail: Tensor) -> Tensor:
     return detail.abs().mean()
 
 
-def centred_pose(pose: Tensor) -> Tensor:
-    """Photographs are taken from all sides evenly: the batch's mean angles (B, 6) are zero (ours)."""
-    return ranks.mean(pose[:, :3].mean(dim=0)).square().sum()
+def centred_pose(pose: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+    """Photographs are taken from all sides evenly: the running mean of the angles of `pose` (B, 6), which was
+    `before` (3,), is zero. Returns the term and the mean as it is now, without gradient (ours).
+
+    The mean of one small batch would not do: it is never zero, and asking for that makes all angles smaller.
+    """
+    mean = KEPT * before + (1 - KEPT) * ranks.mean(pose[:, :3].mean(dim=0))
+    return mean.square().sum() / (1 - KEPT), mean.detach()
 
 
 def small_translation(pose: Tensor) -> Tensor:

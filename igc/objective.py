@@ -44,7 +44,7 @@ def objective(model: IGCNet, out: Output, target: Tensor, config: TrainConfig) -
         "silhouette": lambda: losses.cover_foreground(out.view_alpha, target, out.background),
         "contrast": lambda: losses.consistent_parts(out.features, out.view_parts),
         "balance": lambda: losses.keep_alive(out.soft_visibility),
-        "centre_pose": lambda: losses.centred_pose(out.pose),
+        "centre_pose": lambda: centred_pose(model, out.pose),
         "translation": lambda: losses.small_translation(out.pose),
         "centre_depth": lambda: losses.centred_depth(out.depth, out.parts.visibility),
         "smooth": lambda: losses.smooth_depth(out.parts.depth, model.fov),
@@ -60,3 +60,10 @@ def objective(model: IGCNet, out: Output, target: Tensor, config: TrainConfig) -
         if weight:
             terms[name] = weight * term()
     return terms
+
+
+def centred_pose(model: IGCNet, pose: Tensor) -> Tensor:
+    """The term of that name; the running mean is the model's, so that a checkpoint holds it."""
+    term, mean = losses.centred_pose(pose, model.mean_angles)
+    model.mean_angles.copy_(mean)
+    return term

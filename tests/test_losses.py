@@ -32,7 +32,8 @@ TERMS = {
     "smooth_support": (losses.smooth_support, lambda: (torch.randn(3, 1, 16, 16),)),
     "alike": (losses.alike, lambda: (torch.randn(3, 4, 8, 8),)),
     "plain_albedo": (losses.plain_albedo, lambda: (torch.randn(3, 4, 3, 8, 8),)),
-    "centred_pose": (losses.centred_pose, lambda: (torch.randn(3, 6),)),
+    "centred_pose": (lambda pose: losses.centred_pose(pose, torch.tensor([0.1, -0.2, 0.0]))[0],
+                     lambda: (torch.randn(3, 6),)),
     "small_translation": (losses.small_translation, lambda: (torch.randn(3, 6),)),
     "centred_depth": (losses.centred_depth, lambda: (1 + 0.1 * torch.rand(3, 16, 16), soft_parts())),
 }  # fmt: skip
@@ -199,13 +200,28 @@ def test_detail_costs_its_mean_absolute_value():
     assert losses.plain_albedo(torch.tensor([-3.0, 1.0])) == 2
 
 
-def test_poses_are_centred_over_the_batch_not_one_by_one():
-    pose = torch.zeros(4, 6)
-    pose[:, 1] = torch.tensor([0.5, -0.5, 0.2, -0.2])
-    assert float(losses.centred_pose(pose)) == pytest.approx(0, abs=1e-12)
-    pose[:, 3:] = 1
-    assert float(losses.centred_pose(pose)) == pytest.approx(0, abs=1e-12), "translations are another term's"
-    assert float(losses.centred_pose(pose + 0.1)) == pytest.approx(3 * 0.01, rel=1e-4)
+def test_poses_are_centred_over_many_batches_not_one_by_one():
+    torch.manual_seed(0)
+    mean, terms = torch.zeros(3), []
+    for _ in range(400):
+        pose = torch.randn(16, 6)
+        pose[:, 3:] += 1
+        term, mean = losses.centred_pose(pose, mean)
+        terms.append(float(term) * (1 - losses.KEPT))
+    assert max(terms) < 0.05 and not mean.requires_grad, (
+        "one batch's mean has squares of 3 / 16; translations are free"
+    )
+    for _ in range(400):
+        term, mean = losses.centred_pose(torch.full((4, 6), 0.1), mean)
+    torch.testing.assert_close(mean, torch.full((3,), 0.1), atol=2e-3, rtol=0)
+
+
+def test_the_pull_to_the_centre_is_twice_the_mean():
+    pose = torch.zeros(4, 6, requires_grad=True)
+    losses.centred_pose(pose, torch.tensor([0.2, 0.0, -0.1]))[0].backward()
+    wanted = 2 * losses.KEPT * torch.tensor([0.2, 0.0, -0.1]) / 4
+    torch.testing.assert_close(pose.grad[:, :3], wanted.expand(4, 3))
+    assert (pose.grad[:, 3:] == 0).all()
 
 
 def test_translations_are_small_one_by_one():
