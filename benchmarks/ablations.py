@@ -30,6 +30,7 @@ VARIANTS: dict[str, tuple[int, dict, dict]] = {
     "shape cue only": (3, {"cues": "shape"}, {}),
     "albedo cue only": (3, {"cues": "albedo"}, {}),
     "no mirror": (3, {}, {"mirror": 0.0}),
+    "heads without sides": (3, {"closed": False}, {}),
     "no pose votes": (1, {"pose_votes": False}, {}),
     "concentration alone": (1, {"shared_attention": False}, {"contrast": 0.0, "compact": 0.5}),
     "4 parts": (1, {"parts": 4}, {}),

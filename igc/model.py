@@ -102,7 +102,7 @@ class IGCNet(nn.Module):
     def decode(self, shape_code: Tensor, albedo_code: Tensor) -> Decoded:
         """Capsule codes (B, M, C) to the maps of the parts."""
         size = self.config.size
-        departure = self.individuality * self._run(self.depth_decoder, shape_code)
+        departure = self.shared_departure(self.individuality * self._run(self.depth_decoder, shape_code))
         surface = self.depth_decoder.template + departure
         smooth = self.albedo_decoder.template + self._run(self.albedo_decoder, albedo_code)
         detail = self.detail_decoder.template + self._run(self.detail_decoder, albedo_code)
@@ -114,6 +114,13 @@ class IGCNet(nn.Module):
         depth = 1 + self.config.depth_range * upsample(surface, size).tanh()
         colour = (upsample(smooth, size) + upsample(detail, size)).sigmoid()
         return Decoded(depth, colour, upsample(support, size), departure, detail, own_support)
+
+    def shared_departure(self, departure: Tensor) -> Tensor:
+        """How the surface of each face departs from the mean face, (B, 1, h, h), out of what the parts' codes
+        say of it, (B, M, h, h): each part speaks where it lies in the mean face. As all parts move together,
+        their borders stay where they are, and a part is the same thing in every face (ours)."""
+        nearness = -self.config.sharpness * self.config.depth_range * self.depth_decoder.template.tanh()
+        return (nearness.softmax(dim=0) * departure).sum(dim=1, keepdim=True)
 
     def _run(self, network: nn.Module, inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
         """One of the networks, in the chosen precision; what it gives is float32."""

@@ -34,7 +34,8 @@ class Decoded(NamedTuple):
     support: Tensor
     """(B, 1, S, S): positive on the face; every part has its say in it"""
     departure: Tensor
-    """(B, M, S/4, S/4): how far the shapes depart from the templates, in units of the depth range"""
+    """(B, 1, S/4, S/4): how far the surface of each face departs from the templates, all parts by
+    the same, in units of the depth range"""
     detail: Tensor
     """(B, M, 3, S/2, S/2): fine detail of the albedo, in logits"""
     own_support: Tensor

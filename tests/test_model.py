@@ -154,6 +154,17 @@ def test_every_weight_gets_a_finite_gradient(images):
         assert weight.grad.abs().sum() > 0, name
 
 
+def test_parts_keep_their_borders_whatever_the_shape_of_a_face(model, out, images):
+    wilder = copy.deepcopy(model)
+    wilder.depth_decoder.output.weight.data.mul_(20)
+    with torch.no_grad():
+        found = wilder(images)
+    spread = found.parts.depth.std(dim=0).amax(dim=(1, 2))
+    assert (spread > 1e-3).all(), "shapes differ"
+    winner = found.parts.depth.argmin(dim=1)
+    assert (winner == winner[:1]).float().mean() > 0.98 and len(winner.unique()) == M
+
+
 def test_without_individuality_all_faces_have_the_same_shape(images):
     model = IGCNet(ModelConfig(parts=M, **TINY))
     model.individuality = 0.0
