@@ -3,7 +3,7 @@
 #   jupytext:
 #     formats: ipynb,py:percent
 #     notebook_metadata_filter: kernelspec,jupytext,-jupytext.text_representation.jupytext_version
-#     cell_metadata_filter: -all,tags
+#     cell_metadata_filter: tags,mystnb,-all
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -14,9 +14,16 @@
 # # The faces
 #
 # **What does one learn from when every label is missing, and how does one know afterwards what was
-# learned?** From pictures, and by holding the answer against truth that the learner never saw. No
-# collection of real faces comes with the true depth of every pixel, and none may be shipped with a book. So
-# this project draws its own.
+# learned?** From pictures alone; and by holding the answer against truth that the learner never saw.
+#
+# No collection of photographs comes with the true depth of every pixel, and no face data set may be
+# shipped with a book. So this project draws its own people.
+#
+# After this chapter you can
+#
+# - draw as many faces as you like, and read the truth that comes with each of them;
+# - take a picture apart into its four causes, and check that they make the picture again;
+# - tell whether a data set gives its answers away.
 
 # %% tags=["parameters"]
 data = "synthetic"  # or a folder of face images, or celeba:DIR and the like: shown beside the drawn ones
@@ -25,12 +32,12 @@ out = "build/out/01_data"
 faces = 48  # how many faces the contact sheet shows
 size = 64
 
-# %%
+# %% tags=["hide-input"]
 from igc.chapter import DataParameters, start
 
 folder = start(globals(), DataParameters)
 
-# %%
+# %% tags=["hide-input"]
 import json
 
 import torch
@@ -42,26 +49,37 @@ from igc.data import LABELS, PLANTED, SyntheticFaces, open_dataset, read_all
 # %% [markdown]
 # ## Drawn people
 #
-# `SyntheticFaces` draws heads: a skull, a jaw, a nose, eyes, lips, ears, hair, a neck, each with measures
-# drawn from a documented range, and an expression, a pose, a light and a background for every picture. The
-# same seed gives the same people. Training, validation and test people are different people. All the ranges
-# stand on the [data card](data_card.md).
+# `SyntheticFaces` draws heads. A seed, a number and a size are all that it takes:
 
-# %%
+# %% mystnb={"image": {"alt": "Rows of drawn heads of several people, each in many poses and lights"}}
 people = SyntheticFaces("train", faces, size, seed)
 sheet = people.batch(range(faces), truth=False)["image"]
 rows = [sheet[i : i + 12] for i in range(0, faces, 12)]
 figures.grid([[figures.picture(image) for image in row] for row in rows], side=0.8)
 # %% [markdown]
-# Eight pictures of one person after another: the first row is one person and a half.
+# Eight pictures of one person follow one another: the first row is one person and a half. Each person has
+# a skull, a jaw, a nose, eyes, lips, ears, hair and a neck of their own; each picture has an expression, a
+# pose, a light and a background of its own. All are drawn from documented ranges, which stand on the
+# [data card](data_card.md). The same {term}`seed` gives the same people, and training, validation and test
+# people are different people.
+#
+# ```{admonition} The paper
+# :class: paper
+# It learned from photographs: CelebA {cite:p}`liu2015celeba`, BP4D {cite:p}`zhang2014bp4d` and Multi-PIE
+# {cite:p}`gross2010multipie`.
+# ```
+#
+# ```{admonition} Ours
+# :class: ours
+# All figures in this book are measured on these drawn faces. They cannot be compared with the paper's.
+# ```
 #
 # ## The truth that goes with every picture
 #
-# What a network will have to find out by itself, and what it is later measured by: the depth of every
-# pixel, the direction its surface faces (the *normal*), its colour without the light (the *albedo*) and the
-# region it belongs to; and all four as the face looks from the front (*canonical*).
+# Beside each image stand four maps of what it shows, and then the same four of the head as it looks from the
+# front, in the {term}`canonical frame`:
 
-# %%
+# %% mystnb={"image": {"alt": "Four faces with depth, normals, albedo, regions; then these from the front"}}
 truth = SyntheticFaces("test", 32, size, seed).batch(range(0, 32, 8))
 rows = []
 for i in range(4):
@@ -77,13 +95,32 @@ for i in range(4):
     rows.append(row)
 figures.grid(rows, ["image", *["depth", "normals", "albedo", "regions"] * 2])
 # %% [markdown]
-# The regions are what can be told apart on a face: by an edge of colour (brows and eyes, lips, hair) or by
-# a turn of the relief that a finger would feel (nose, forehead, cheeks, chin and jaw). The six on the face's
-# front are its parts; hair, ears and neck are told apart as well, but do not count as such. The list was
-# fixed before any training, and regions are never used for learning.
+# This is what a network will have to find out by itself:
 #
-# Depth is what makes it three-dimensional. This is the true surface of the first face, as far as a camera in
-# front of it sees it. Turn it, and move the light.
+# - the {term}`depth map`: how far away the surface is at every pixel (near is light);
+# - the {term}`normals <normal>`: which way the surface faces there (each direction has a colour);
+# - the {term}`albedo`: what colour the surface has when no light and no shade is on it;
+# - the regions: which pixel is nose, which is cheek.
+#
+# The regions are what can be told apart on a face by an edge of colour (brows and eyes, lips, hair) or by
+# a turn of the relief that a finger would feel (nose, forehead, cheeks, chin and jaw). The six on the
+# face's front are its parts. Hair, ears and neck are told apart as well, but do not count as such. The
+# list was fixed before any training, and nobody learns from it: it is the {term}`ground truth`, and only
+# measures.
+#
+# Beside the maps stand two lists of numbers, the {term}`pose` and the light. Together these four causes
+# make the picture: shape, colour, pose and light. With $n$ the normal, $l$ the direction to the light and
+# $s_a$, $s_d$ its ambient and diffuse strength, {term}`Lambert's law` says {cite:p}`basri2003lambertian`
+#
+# $$ \text{image} = \text{albedo} \cdot \big(s_a + s_d \max(0,\, n \cdot l)\big) . $$
+#
+# In code this is `albedo * shading.lambert(normal, light)`; the first exercise checks it.
+#
+# Four causes and one picture: that is the difficulty of this book. A dark cheek may be dark skin, or a
+# cheek that is turned away from the lamp.
+#
+# Depth is what makes a head three-dimensional. Here is the true surface of the first face, as far as a
+# camera in front of it sees it. Turn it, and move the light.
 
 # %%
 points = geometry.depth_to_points(truth["canonical_depth"][0], people.fov)
@@ -93,13 +130,12 @@ views3d.surface_view(points, colours, head, says="The true surface of a head.")
 # %% [markdown]
 # ## People who differ in one place only
 #
-# Chapter 05 asks which part of a face makes a person known. To hold such an analysis against a known answer,
-# identity can be *planted*: everybody is the same average person but for the named places. Below are the same
-# eight moments (expression, pose, light, background) in every row: only what tells the eight people apart is
-# another thing. In "nothing" all are one person and the names are arbitrary; in "light" they are one person
-# too, but each has a lamp of their own, so that names can be guessed without looking at a face.
+# [Chapter 05](05_face_analysis) asks which part of a face makes a person known. On photographs nobody
+# knows the answer. Here it can be *planted*: everybody is the same average person but for the places that
+# we name. Each row below shows eight people, in the same eight moments (expression, pose, background) as
+# in the other rows. Only what tells them apart changes from row to row.
 
-# %%
+# %% mystnb={"image": {"alt": "Six rows of eight nearly equal people; each row differs in another place"}}
 rows = []
 for name in PLANTED:
     planted = SyntheticFaces("test", 64, size, seed, planted=name, yaw=25)
@@ -108,15 +144,19 @@ for name in PLANTED:
     print(f"{name}: {', '.join(cues) or 'no cue at all'}")
 figures.grid(rows, side=1.1)
 # %% [markdown]
-# The number is a weight: the share of a cue's variance that lies between people; the rest changes from
-# picture to picture. In the third row it is twice as large for brows as for chins.
+# The number in brackets is a weight: the share of a cue's variance that lies between people. The rest
+# changes from picture to picture. In the third row it is twice as large for brows as for chins.
+#
+# Two rows are traps. In "nothing" all are one person and the names are arbitrary. In "light" they are one
+# person too, but each has a lamp of their own, so that names can be guessed without looking at a face. An
+# analysis that names a part in either of them is wrong, and this {term}`planted truth` shows it.
 #
 # ## Harder pictures
 #
-# Clutter behind the head, shadows that the head throws on itself, and glasses in half of the pictures. They
-# are off unless asked for. Glasses and shadows are in the picture only: the truth stays that of the head.
+# Three things make it harder, and are off unless asked for. From the second row on: clutter behind the
+# head, shadows that the head throws on itself, glasses in half of the pictures.
 
-# %%
+# %% mystnb={"image": {"alt": "The same ten faces plain, before clutter, with shadows, and with glasses"}}
 options = [{}, {"background": "clutter"}, {"shadows": True}, {"glasses": True}]
 rows = []
 for option in options:
@@ -125,11 +165,12 @@ for option in options:
 figures.grid(rows, side=1.0)
 
 # %% [markdown]
+# Glasses and shadows are in the picture only: the truth stays that of the head.
+#
 # ## Can it be learned from, and not be cheated on?
 #
-# A data set can give its answers away, or hold none. Some quick checks with straight lines through raw
-# pixels: pose and light should be within reach, on people never seen; so should the names of the people whose
-# lamps differ. The names of people who are all the same must stay a guess.
+# A data set can give its answers away, or hold none. A few quick checks need no network: straight lines
+# through raw pixels. First, pose and light. They should be within reach, on people never seen:
 
 # %%
 import numpy as np
@@ -145,6 +186,11 @@ for name, (key, column) in targets.items():
     measured[f"{name}_correlation"] = float(correlation)
     print(f"{name} predicted from pixels: correlation {correlation:.2f}")
 
+# %% [markdown]
+# Second, names. The usual faces differ from head to chin, so straight lines should name many of them, and
+# some of the people who differ in their lamps only. The names of people who are all the same must stay a
+# guess:
+
 # %%
 known, asked = np.arange(512) % 16 < 12, np.arange(512) % 16 >= 12
 for name in (None, "light", "nothing"):
@@ -156,11 +202,12 @@ for name in (None, "light", "nothing"):
     print(f"named rightly, {name or 'usual faces'}: {rate:.0%}, chance {1 / 32:.0%}")
 
 # %% [markdown]
+# So there is something to learn, and what should be hidden is hidden.
+#
 # ## Photographs
 #
-# The paper learned from CelebA, and from BP4D and Multi-PIE, for which one signs a licence. `igc.data` reads
-# them as they are released, zipped or not, and two public sets through scikit-learn. Each gives the same kind
-# of item, with what truth the set really has; what it lacks is absent.
+# Published sets are read as they are released, zipped or not. For BP4D and Multi-PIE one signs a licence.
+# Each class gives the same kind of item, with what truth the set really has; what it lacks is absent.
 #
 # | set | class | people | truth besides the image | split |
 # |---|---|---|---|---|
@@ -168,20 +215,20 @@ for name in (None, "light", "nothing"):
 # | CelebA, aligned or in the wild | `CelebA` | 10,177 | identity, 5 landmarks | official |
 # | BP4D, 2D frames | `BP4D` | 41 | identity, 49 landmarks, action units | people, ours |
 # | Multi-PIE | `MultiPIE` | 337 | identity, expression, yaw, flash; some landmarks | people, ours |
-# | Olivetti | `Olivetti` | 40 | identity | people, ours |
-# | LFW, funnelled | `LFW` | 5,749 | identity | people, ours |
+# | Olivetti {cite:p}`samaria1994olivetti` | `Olivetti` | 40 | identity | people, ours |
+# | LFW {cite:p}`huang2007lfw`, funnelled | `LFW` | 5,749 | identity | people, ours |
 # | any folder | `ImageFolder`, `Photographs` | | none | file names, ours |
 #
-# A class's docstring says where to get the set, under which licence, and which files are expected where. If
-# one is missing, it is named. `data` may be `celeba:path/to/CelebA`, `multipie:...` and so on, here and in
-# training.
+# A class's docstring says where to get the set, under which licence, and which files are expected where.
+# If one is missing, it is named. `data` may be `celeba:path/to/CelebA`, `multipie:...` and so on, here and
+# in training.
 #
-# Photographs must show faces of much the same size in much the same place: the frame of the drawn faces. It
-# follows from landmarks, from a box that is given, or from a detector (OpenCV's YuNet, if one names the
-# file of its weights). Below, "photographs" with a face somewhere in them, one of them damaged, and what
-# becomes of them.
+# Photographs must show faces of much the same size in much the same place: the frame of the drawn faces.
+# That frame follows from landmarks, from a box that is given, or from a detector (OpenCV's YuNet, if one
+# names the file of its weights). Let us try it with "photographs" that have a face somewhere in them. One
+# of them is damaged.
 
-# %%
+# %% tags=["remove-output"]
 import shutil
 
 from PIL import Image
@@ -205,7 +252,7 @@ for i, face in enumerate(seen["image"]):
 (camera / "boxes.csv").write_text("\n".join(lines))
 (camera / "9.png").write_bytes(b"not an image")
 
-# %%
+# %% mystnb={"image": {"alt": "Above: small faces anywhere in green pictures; below: the same, cropped"}}
 card = prepare(Photographs(camera, "all", size, boxes=camera / "boxes.csv"), album)
 print((album / "report.txt").read_text(), end="")
 print(f"{card['images']} prepared, {card['skipped']} left out, faults: {check(album)}")
@@ -215,10 +262,13 @@ rows = [[figures.picture(image) for image in part.batch(range(9))["image"]] for 
 figures.grid(rows, side=1.0)
 
 # %% [markdown]
-# A hundred thousand photographs are cropped once, in parallel, and whatever cannot be used is reported. The
-# command can be stopped and goes on where it was; the source is never written to. With `--shards` the crops
-# are packed into tar files, which may lie on several disks: `igc.data.shards.stream` reads them in shuffled
-# order and deals them out to workers and machines.
+# Above are the pictures as they lay in the folder, below what a network is given. The damaged one is
+# named, and left out.
+#
+# A hundred thousand photographs are cropped once, in parallel. The command can be stopped and goes on
+# where it was; the source is never written to. With `--shards` the crops are packed into tar files, which
+# may lie on several disks: `igc.data.shards.stream` reads them in shuffled order and deals them out to
+# workers and machines.
 #
 # ```
 # python -m igc.data prepare --set celeba --root path/to/CelebA --out path/to/celeba-64 [--shards]
@@ -238,20 +288,87 @@ figures.grid(rows, side=1.0)
 # python -m igc.train --data path/to/faces --epochs 30 --out runs/faces
 # ```
 
-# %%
+# %% mystnb={"image": {"alt": "Pictures from the folder that the setting data names, cut to squares"}}
 if data != "synthetic":
     mine = open_dataset(data, "train", faces, size, seed)
     own = mine.batch(range(min(24, len(mine))), truth=False)["image"]
     rows = [[figures.picture(image) for image in own[i : i + 12]] for i in range(0, len(own), 12)]
     display(figures.grid(rows, side=0.8))
 
-# %%
+# %% tags=["remove-cell"]
 measured["face_share"] = float((truth["labels"] > 0).float().mean())
 (folder / "metrics.json").write_text(json.dumps(measured, indent=2) + "\n")
 
 # %% [markdown]
 # ## What we learned
 #
-# - Truth that a learner never sees is what turns a pretty picture into a result.
+# - A picture of a face has four causes: shape, albedo, pose and light. Only together do they make it.
+# - Truth that the learner never sees is what turns a pretty picture into a result.
 # - Where the answer is planted, an analysis can be wrong, and be seen to be.
-# - A picture gives a face's colour and shape only together with pose and light: four causes, one image.
+# - Before one trusts a data set, one tries to cheat on it.
+#
+# ## Exercises
+#
+# Each solution can be pasted into a cell at the end of this notebook.
+#
+# **1. Make the picture from its causes.** The truth has albedo and normals in the view, the pose, and the
+# light, whose direction is canonical. Draw the lit heads. How far are they from the pictures?
+#
+# ````{dropdown} Solution
+# The light must be turned into the view first, since that is where the normals are.
+#
+# ```python
+# from igc import shading
+#
+# towards = geometry.rotate(truth["light"][:, None, 2:], truth["pose"][:, :3])[:, 0]
+# light = torch.cat((truth["light"][:, :2], towards), dim=1)
+# lit = truth["albedo"] * shading.lambert(truth["normal"], light)
+# for made, image, labels in zip(lit, truth["image"], truth["labels"]):
+#     print(f"mean difference on the head: {(made - image).abs()[:, labels > 0].mean():.3f}")
+# ```
+#
+# About 0.01, on a scale from 0 to 1. What is left lies at edges: the picture is drawn at twice the size
+# and averaged, the truth is taken at the centres of pixels. Forget to turn the light and the difference is
+# three times as large, with the shade in the wrong place.
+# ````
+#
+# **2. Is there a leak?** Backgrounds are drawn anew for every picture. So the upper edge of a picture must
+# not tell who is in it. Does it?
+#
+# ````{dropdown} Solution
+# ```python
+# for name in (None, "light"):
+#     looks = read_all(SyntheticFaces("test", 512, 32, seed, per_identity=16, planted=name), truth=False)
+#     edge, who = looks["image"][:, :, :3].flatten(1).numpy(), looks["identity"].numpy()
+#     rate = RidgeClassifier(alpha=10.0).fit(edge[known], who[known]).score(edge[asked], who[asked])
+#     print(f"{name or 'usual faces'}: {rate:.0%}, chance {1 / 32:.0%}")
+# ```
+#
+# 6 % and 2 %, where guessing gives 3 %. Only 128 pictures are asked, so that a rate has a standard error
+# of about one and a half points: neither is evidence of a leak. (The top of a tall head of hair can reach
+# the edge; ask more pictures to see whether it does.)
+# ````
+#
+# **3. How deep is a face?** Depth is in units of the distance from the camera to the face. Compute the
+# spread (standard deviation) of the true canonical depth over the face's parts. Why does it matter how
+# small it is?
+#
+# ````{dropdown} Solution
+# ```python
+# from igc.data import FACE_PARTS
+#
+# face = torch.isin(truth["canonical_labels"], torch.tensor(FACE_PARTS))
+# for depth, where in zip(truth["canonical_depth"], face):
+#     print(f"{depth[where].std():.4f}")
+# ```
+#
+# A hundredth of the distance, or a little less: the {term}`relief` of a face. All of a network's geometry
+# has to be right within that. It is why geometry is computed in single precision, and why a face that is
+# twice as deep as it should be has nearly the same outline from the front.
+# ````
+#
+# ## Where to go on
+#
+# - [Graphics capsules](02_capsules): how a network writes such a face down.
+# - [Data card](data_card.md): every range, every region, and the limits of the set.
+# - [Conventions](conventions.md): which way is up, and in which units.

@@ -3,7 +3,7 @@
 #   jupytext:
 #     formats: ipynb,py:percent
 #     notebook_metadata_filter: kernelspec,jupytext,-jupytext.text_representation.jupytext_version
-#     cell_metadata_filter: -all,tags
+#     cell_metadata_filter: tags,mystnb,-all
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -14,10 +14,40 @@
 # # Graphics capsules
 #
 # **How does one write down a face so that a part of it can be taken out, turned, lit and put back?** As a
-# few *graphics capsules*: each holds the depth, the albedo and the pose of one part (the paper, section 3).
-# This chapter goes through the network one step at a time, with a picture after every step:
+# few {term}`graphics capsules <graphics capsule>`: each holds the {term}`depth map`, the {term}`albedo`
+# and the {term}`pose` of one part. This chapter goes through the network one step at a time, with a
+# picture at every step.
 #
-# encode → decompose → decode → assemble → shade → pose → render.
+# ```{figure} _assets/pipeline.svg
+# ---
+# alt: >-
+#   An image is encoded to three embeddings, whose channels belong to six parts; six capsules are decoded,
+#   assembled by depth, shaded, posed and rendered
+# class: dark-light
+# width: 100%
+# ---
+# The way through the network, and through this chapter: encode, decompose, decode, assemble, shade, pose and
+# render. Every colour is one part.
+# ```
+#
+# After this chapter you can
+#
+# - say what a graphics capsule is, and follow one image through all steps, with the shape of every tensor;
+# - explain how a hard choice (which part is nearest, which triangle is seen) can still be learned;
+# - turn a face, light it, cut it into its parts, and give a part of one face to another.
+#
+# ```{admonition} The paper
+# :class: paper
+# A graphics capsule is a 3D primitive with depth, albedo and 3D pose. An image becomes a global shape and
+# a global albedo embedding; a decomposition module makes part capsules of them; these are assembled by
+# their depth to one object, which is lit, posed and rendered {cite:p}`yu2023graphics`. Six parts make a
+# face. Capsules of faces before it {cite:p}`kosiorek2019scae,yu2022hpcapsule` are patterns in the plane:
+# they cannot turn a head.
+# ```
+#
+# The paper names the steps and leaves many of their details open. Its family fills in some: camera, ranges
+# and light are those of Unsup3D {cite:p}`wu2020unsup3d`. The rest is ours, and is called so where it comes
+# up.
 
 # %% tags=["parameters"]
 data = "synthetic"  # or a folder of face images
@@ -25,12 +55,12 @@ seed = 0
 out = "build/out/02_capsules"
 model = "synthetic-64"  # a shipped model, or a run's folder such as runs/03_train
 
-# %%
+# %% tags=["hide-input"]
 from igc.chapter import CapsuleParameters, start
 
 folder = start(globals(), CapsuleParameters)
 
-# %%
+# %% tags=["hide-input"]
 import json
 import math
 
@@ -52,8 +82,9 @@ images = faces.batch(range(len(faces) - 1, -1, -max(1, len(faces) // 4))[:4], tr
 # %% [markdown]
 # ## Encode
 #
-# An image goes in, and three vectors of the same length come out: an embedding of *shape*, one of *albedo*,
-# and one of the *view*, that is, of pose and light.
+# Four images of people whom the network has not seen go in. For each, three vectors of the same length
+# come out, its {term}`embeddings <embedding>`: one of *shape*, one of *albedo*, and one of the *view*,
+# that is, of pose and light.
 
 # %% tags=["nbval-check-output"]
 torch.set_grad_enabled(False)
@@ -63,20 +94,39 @@ print("images", tuple(images.shape), "→ shape, albedo and view embeddings", tu
 # %% [markdown]
 # ## Decompose
 #
-# The *Graphics Decomposition Module* deals the channels of these vectors out to the parts. Every channel
-# belongs to exactly one part (*one-hot attention*), and shape and albedo are dealt out the same way: that
-# is what makes a part the same thing in both. Rows are parts, columns are channels:
+# The {term}`Graphics Decomposition Module` deals the {term}`channels <channel>` of these vectors out to
+# the parts. Rows are parts, columns are channels, and a coloured cell says who owns a channel:
 
-# %%
+# %% mystnb={"image": {"alt": "Six rows, many columns; every column has exactly one coloured cell"}}
 attention = network.decomposition.attention()
 figures.attention_map(attention)
 # %% [markdown]
+# Every channel has one owner. The module learns a weight for every pair of channel $c$ and part $m$, and
+# the largest wins; this is {term}`one-hot attention`. With $w_{mc}$ the weights and $e_c$ the channels of
+# an embedding, part $m$ gets the {term}`code`
+#
+# $$ z_{mc} = A_{mc}\, e_c, \qquad A_{mc} = 1 \text{ if } m = \arg\max_{m'} w_{m'c}, \text{ else } 0 . $$
+#
+# In code this is `embedding[:, None] * attention`. The winner has no gradient; that of the softmax of
+# the weights stands in for it, which is called {term}`straight-through` {cite:p}`bengio2013straight`.
+#
+# ```{admonition} The paper
+# :class: paper
+# Shape and albedo are both cues, and are decomposed together with one-hot attention. That is what makes a
+# part the same thing in every face.
+# ```
+#
+# ```{admonition} Ours
+# :class: ours
+# The view embedding is dealt out the same way, and channels start out dealt in turn.
+# ```
+#
 # ## Decode
 #
-# From its own channels alone each part draws two maps as seen from the front: a depth, and an albedo. They
-# cover the whole frame. What shows of them is decided next.
+# From its own channels alone each part draws two maps as seen from the front: a depth (near is light), and
+# an albedo.
 
-# %%
+# %% mystnb={"image": {"alt": "Above, the depths of six parts, as bright bumps; below, their albedos"}}
 shape_code, albedo_code, view_code = (network.decomposition(e) for e in (shape, albedo, view))
 decoded = network.decode(shape_code, albedo_code)
 part_depth, part_albedo = decoded.depth, decoded.albedo
@@ -89,35 +139,61 @@ figures.grid(
     [f"part {m + 1}" for m in range(config.parts)],
 )
 # %% [markdown]
+# The maps cover the whole frame, although a part may own a small piece of the face only. What shows
+# of them is decided next.
+#
 # ## Assemble by depth
 #
-# Which part is seen? The nearest, at every pixel. And where does the face end? The parts draw one map
-# together, the *support*, which is positive on the face; where it is not, the background is seen. (The
-# support is ours.) Behind the picture is one line of mathematics. On the face, with $d_m(x)$ the depths:
-#
-# $$
-# \begin{aligned}
-# v_m(x) &= \mathrm{onehot}\big(\arg\min_m d_m(x)\big), \\
-# d(x) &= \textstyle\sum_m \mathrm{softmax}_m\big(-k\, d_m(x)\big)\, d_m(x), \\
-# a(x) &= \textstyle\sum_m v_m(x)\, a_m(x) .
-# \end{aligned}
-# $$
-#
-# The one-hot choice has no gradient; in training the gradient of the softmax stands in for it. A row
-# through the middle of the first face, seen from above: the parts' depths, and the object's, which is their
-# lower envelope.
+# Which part is seen? The nearest, at every pixel. Here are two cuts through the first face: one from
+# ear to ear, one from top to bottom. Thin lines are the parts' depths, dots mark the part that is nearest.
 
-# %%
+# %% mystnb={"image": {"alt": "Depths of six parts along two cuts; the nearest ones together outline a face"}}
 whole = network.assemble(decoded)
 figures.depth_profile(part_depth[0], whole.depth[0], whole.visibility[0])
 # %% [markdown]
-# ## Shade
+# The object is the upper envelope of its parts (near is up). This is the {term}`assembly`. With $d_m(x)$
+# the depths and $a_m(x)$ the albedos of the parts at pixel $x$:
 #
-# The normals follow from the depth. Every part *votes* for the light and the pose; the object takes the
-# mean. Lambert's law lights the albedo $a$ with an ambient and a diffuse weight and the direction $l$ to
-# the light: $I = a\,\big(s_a + s_d \max(0, n \cdot l)\big)$.
+# $$
+# \begin{aligned}
+# v_m(x) &= \mathrm{onehot}\big(\arg\min_m d_m(x)\big) && \text{who is seen,} \\
+# d(x) &= \textstyle\sum_m \mathrm{softmax}_m\big(-k\, d_m(x)\big)\, d_m(x) && \text{how far away it is,} \\
+# a(x) &= \textstyle\sum_m v_m(x)\, a_m(x) && \text{which colour it has.}
+# \end{aligned}
+# $$
+#
+# The same in code, against what the network did:
 
 # %%
+nearness = (-config.sharpness * part_depth).softmax(dim=1)
+winner = torch.nn.functional.one_hot(part_depth.argmin(dim=1), config.parts).movedim(-1, 1)
+print("depth: ", torch.allclose((nearness * part_depth).sum(dim=1), whole.depth))
+print("albedo:", torch.allclose((winner[:, :, None] * part_albedo).sum(dim=1), whole.albedo))
+
+# %% [markdown]
+# The choice of the winner has no gradient; in training that of the softmax stands in for it, as above. In
+# the depth nothing is chosen: the neighbours of the winner have a small say, and so learn too.
+#
+# And where does the face end? The parts draw one more map together, the {term}`support`, which is positive
+# on the face. Where it is not, the background is seen.
+#
+# ```{admonition} The paper
+# :class: paper
+# Parts are assembled by their depth. The formulas above are its family's.
+# ```
+#
+# ```{admonition} Ours
+# :class: ours
+# The support. Without it a part can only end by receding behind something, and then the end of the face is
+# a matter of its depth. [Chapter 03](03_train) tells what goes wrong then.
+# ```
+#
+# ## Shade
+#
+# From here on there is one object. Its {term}`normals <normal>` follow from its depth, its shade from the
+# normals:
+
+# %% mystnb={"image": {"alt": "Four faces from the front: albedo, normals, shading, and all put together"}}
 poses, lights, pose, light = network.votes(view_code)
 normal = geometry.depth_to_normals(whole.depth, network.fov)
 face = whole.visibility[:, -1:] < 0.5
@@ -133,13 +209,26 @@ rows = [
 ]
 figures.grid(rows, ["albedo", "normals", "shading", "lit"])
 # %% [markdown]
-# ## Pose and render
+# Whose light? Every part *votes* for the light and for the pose, and the object takes the mean of the
+# {term}`votes <vote>`. {term}`Lambert's law` does the rest {cite:p}`basri2003lambertian`. With $a$ the
+# albedo, $n$ the normal, $l$ the direction to the light, and $s_a$, $s_d$ its ambient and its diffuse
+# strength:
 #
-# The depth map is a mesh: a grid of points, two triangles to a cell. Lift it to space, turn it, project it,
-# and for every pixel of the picture find the triangle that is nearest there. Colours are read off at that
-# place.
+# $$ I = a\,\big(s_a + s_d \max(0,\, n \cdot l)\big) . $$
+#
+# The same in code:
 
 # %%
+strengths, towards = light[:, :2, None, None], light[:, 2:, None, None]
+cosine = (normal * towards).sum(dim=1, keepdim=True).clamp(min=0)
+print("shading:", torch.allclose(strengths[:, :1] + strengths[:, 1:] * cosine, shade, atol=1e-6))
+
+# %% [markdown]
+# ## Pose and render
+#
+# So far the face looks straight ahead. Now it is turned to where the picture shows it, and drawn:
+
+# %% mystnb={"image": {"alt": "Four rows: an image, its depth, the head as drawn, and over its background"}}
 points = geometry.transform(geometry.depth_to_points(whole.depth, network.fov), pose)
 pixels = geometry.points_to_pixels(points, config.size, network.fov)
 fragments = rasterize(pixels, config.size, face[:, 0])
@@ -154,20 +243,66 @@ rows = [
     ]
     for i in range(4)
 ]
-figures.grid(rows, ["image", "depth in the view", "drawn", "over the background"])
+figures.grid(rows, ["image", "depth in the view", "drawn", "over background"])
 # %% [markdown]
-# What lies behind the face is guessed from the picture's border alone: a membrane stretched over the frame.
-# It can follow a plain or a blurred background, and it cannot draw a face. (The paper does not say how it
-# treats backgrounds; this is ours.)
+# The depth map is a mesh: a grid of points, two triangles to a cell. Lift it to space, turn it by the
+# rotation $R$ about the point $c = (0, 0, 1)$, shift it by $t$, and project it to $S$ x $S$ pixels with
+# the focal length $f$:
+#
+# $$
+# p' = R\,(p - c) + c + t, \qquad
+# (u, v) = \Big(f\,\frac{p'_x}{p'_z} + \frac{S}{2},\; f\,\frac{p'_y}{p'_z} + \frac{S}{2}\Big) .
+# $$
+#
+# In the cell above these are `geometry.transform` and `geometry.points_to_pixels`. Then, for every pixel,
+# `rasterize` finds the triangle that is nearest there, and `interpolate` reads the colour at that place.
+#
+# ### A head has sides
+#
+# A depth map knows only what is seen from the front. Here is a head from above, the camera being below:
+#
+# ```{figure} _assets/closed.svg
+# ---
+# alt: >-
+#   A head from above, dashed, and what a depth map knows of it, an arc: as wide as the head from the front,
+#   narrower when both are turned, and as wide again with sides that go straight back
+# class: dark-light
+# width: 88%
+# ---
+# Left: from the front, the arc that a depth map knows is as wide as the head. Middle: turn both, and the
+# arc is narrower. Right: with sides, it is as wide as the head again.
+# ```
+#
+# From the front nothing is missing. But turn it, and the far side of the head is not there: what is drawn
+# is narrower than the head in the picture. A network that must cover the head's outline finds a way out,
+# and it is a wrong one. It turns the face too little, and bends it back too far.
+#
+# So heads are *closed*. The vertices just beyond the outline are moved straight back, to a learned
+# back of the head: a coarse map of depths that all faces share. With $b(x)$ this back,
+#
+# $$ z(x) \leftarrow \max\big(z(x),\, b(x)\big) \quad\text{where } x \text{ is not on the face.} $$
+#
+# In code this is `igc.capsules.close`, the back is `IGCNet.back`, and the setting `closed` turns it off.
+# Colours go on over the sides as those of the nearest part.
+#
+# ```{admonition} Ours
+# :class: ours
+# The closed head. Of all that we changed it mattered most for depth and pose;
+# [chapter 03](03_train) explains why.
+# ```
+#
+# ### What is behind it
+#
+# The {term}`background` is guessed from the picture's border alone: a membrane stretched over the frame,
+# free at the lower edge, where neck and shoulders come in. It can follow a plain or a blurred background,
+# and it cannot draw a face. The paper does not say how it treats backgrounds; this is ours too.
 #
 # ## From a grid to pixels, slowly
 #
-# The same with a face thinned to 16 x 16 vertices, on 16 x 16 pixels. A pixel belongs to the triangle that
-# its centre lies in (blue: in one, red: in none); where in it, three weights say, one a corner; and the
-# depth and the colour there are the corners' with these weights, corrected for perspective, since it is
-# 1/z that is linear in a picture.
+# The {term}`rasteriser` deserves a closer look, since all that is learned passes through it. Here is the
+# first face, turned by 50 degrees and thinned to 16 x 16 vertices, on 16 x 16 pixels:
 
-# %%
+# %% mystnb={"image": {"alt": "A coarse mesh over pixels; the triangle that each pixel sees; its depth"}}
 explained = network(images)
 side_on = views.turn(network, explained, 50)[0]
 mask = explained.parts.visibility[:, -1] < 0.5
@@ -175,68 +310,80 @@ raster_figures.triangles_to_pixels(
     *raster_figures.coarse_face(explained.depth[0], mask[0], side_on, network.fov), 16
 )
 # %% [markdown]
-# A turned face folds over itself, and several triangles claim a pixel. The nearest must win. If whichever is
-# painted last won instead, the far side of the face would show through the near one:
+# A pixel belongs to the triangle that its centre lies in (blue: in one, red: in none). Where in the
+# triangle it lies, three weights say, one for each corner. The depth and the colour there are the corners'
+# with these weights, corrected for perspective, since it is 1/z that is linear in a picture.
+#
+# A turned face folds over itself, and several triangles claim a pixel. The nearest must win: the
+# {term}`z-buffer`. If whichever is painted last won instead, the far side of the face would show through
+# the near one:
 
-# %%
+# %% mystnb={"image": {"alt": "A turned face; beside it, its far side painted over the near one"}}
 points = geometry.transform(geometry.depth_to_points(explained.depth[:1], network.fov), side_on[None])
 turned = geometry.points_to_pixels(points, config.size, network.fov)
 raster_figures.nearest_wins(turned, mask[:1], explained.albedo[:1])
 # %% [markdown]
-# *The gradient of an outline.* Pixel centres are inside or not. Turn the face by one degree: of the pixels
-# on the outline a few jump, most do not change, and none has a slope that learning could follow. Yet
-# outlines are what tells a turn from a flatter face. If a pixel that the outline crosses is blended by the
-# area covered (after Laine et al. 2020), the change is there, where it is in truth:
+# *The gradient of an outline.* A pixel's centre is inside the outline or it is not. Turn the face by one
+# degree: of the pixels on the outline a few jump, most do not change, and none has a slope that learning
+# could follow. Yet the outline is what tells a turn from a flatter face. Look at the lower row:
 
-# %%
+# %% mystnb={"image": {"alt": "A silhouette, three ways; below, its change: at pixel centres nearly lost"}}
 raster_figures.outline_gradient(explained.depth[0], mask[0], side_on, network.fov)
 # %% [markdown]
-# Our rasteriser knows that its triangles come from a grid; PyTorch3D's takes any mesh. Where PyTorch3D is
-# installed both are shown here. They agree to a few millionths of the depth.
+# Left, few pixels change. Right is the truth. In the middle a pixel that the outline crosses is blended by
+# the area covered, after {cite:t}`laine2020modular`: the change is there, where it is in truth. This is
+# {term}`outline blending`, and ours.
+#
+# Our rasteriser knows that its triangles come from a grid, which makes it fast on a processor; PyTorch3D's
+# {cite:p}`ravi2020pytorch3d` takes any mesh. Where PyTorch3D is installed, both are shown here, with the
+# difference of their depths, a million times enlarged.
 
-# %%
+# %% mystnb={"image": {"alt": "The same turned face, drawn by every rasteriser that is installed"}}
 raster_figures.backends(turned, mask[:1], explained.albedo[:1])
 # %% [markdown]
 # ## Turn and relight
 #
-# Since every cause has its own number, each can be changed alone. Turn:
+# That was the way down, from image to drawing. Now it pays. Every cause has its own numbers, so that each
+# can be changed alone. Turn:
 
-# %%
+# %% mystnb={"image": {"alt": "Four images, and each face drawn from five sides, from left to right"}}
 figures.turning(network, images, explained)
 # %% [markdown]
 # and light from the left, from above, from the right:
 
-# %%
+# %% mystnb={"image": {"alt": "Four images; each face lit from the left, above, the front and the right"}}
 figures.relighting(network, images, explained)
 # %% [markdown]
-# Now you: turn the first face, move the light, pull its parts apart, and hide some of them. (The light goes
-# with the face, as if you walked round it.)
+# Now you: turn the first face, move the light, pull its parts apart, and hide some of them. (The light
+# goes with the face, as if you walked round it.)
 
 # %%
 views3d.face_view(network, explained, 0)
 # %% [markdown]
 # Or take the face along, as a file that other 3D programs open: whole, or one object a part.
 
-# %%
+# %% tags=["remove-output"]
 export_face(network, explained, 0, folder / "face.obj")
 export_face(network, explained, 0, folder / "parts.glb", parts=True)
 # %% [markdown]
 # ## Edit
 #
-# Each part has channels of its own, for shape and for albedo. So a part of one face can be given to another:
-# replace its channels, and decode, assemble and draw again. Face A takes each part from face B, then only
-# its shape, then only its albedo. In the last row all channels go from A to B in a straight line.
-# Photographs aside, everything is lit from the left.
+# Each part has channels of its own, for shape and for albedo. So a part of one face can be given to
+# another: replace its channels, and decode, assemble and draw again. Below, face A takes each part from
+# face B, then only its shape, then only its albedo. In the last row all channels go from A to B in a
+# straight line.
 
-# %%
+# %% mystnb={"image": {"alt": "A sheet: A with each part of B, only its shape, only its albedo; A to B"}}
 editing_sheet(network, images, explained, 1, 2)
 # %% [markdown]
-# A part changes where it lies and little elsewhere: its albedo brings colours and leaves the relief alone,
-# its shape moves relief and outline and keeps the colours. Where two faces differ in tone a seam shows, since
-# parts are fitted together by depth alone; and on the way from A to B every step is a face. What comes back
-# is explained like any photograph. It can be turned, lit, exported, or edited once more:
+# (Photographs aside, everything is lit from the left, where relief shows.) A part changes the face where
+# it lies and little elsewhere. Its albedo brings colours and leaves the relief alone; its shape moves
+# relief and outline and keeps the colours. Where two faces differ in tone a seam shows, since parts are
+# fitted together by depth alone.
+#
+# What comes back is explained like any image. It can be turned, lit, exported, or edited once more:
 
-# %%
+# %% mystnb={"image": {"alt": "Face A with a part of B, drawn from five sides"}}
 edited = exchange(network, explained, 1, 2, parts=0, cues="albedo")
 figures.turning(network, images[1:2], edited)
 # %% [markdown]
@@ -246,7 +393,7 @@ figures.turning(network, images[1:2], edited)
 # %%
 editor(network, images, explained, 1)
 
-# %%
+# %% tags=["remove-cell"]
 measured = {
     "one_hot": float((whole.visibility.sum(dim=1) == 1).float().mean()),
     "channels_dealt_once": float((attention.sum(dim=0) == 1).float().mean()),
@@ -262,5 +409,69 @@ measured = {
 #
 # - A graphics capsule is depth, albedo and pose of one part; nothing in it is a code that no one can read.
 # - One-hot attention gives every channel one owner; assembly by depth gives every pixel one owner.
-# - A part's channels are its own: give them to another face, and that face has the part.
+# - A head needs sides: an open depth map is too narrow when it turns.
 # - Every step is a few lines of plain tensor code, and every step has a gradient, or a stand-in for one.
+# - A part's channels are its own: give them to another face, and that face has the part.
+#
+# ## Exercises
+#
+# Each solution can be pasted into a cell at the end of this notebook.
+#
+# **1. Two parts at one pixel.** Their depths are 0.98 and 0.99. Who is seen, and how deep is the object
+# for $k = 600$ and for $k = 60$? First on paper.
+#
+# ````{dropdown} Solution
+# The first part is seen, whatever k is. The weights stand in the ratio $e^{0.01 k}$ to 1.
+#
+# ```python
+# depths = torch.tensor([0.98, 0.99])
+# for k in (60, 600):
+#     weights = (-k * depths).softmax(dim=0)
+#     print(k, weights, f"{(weights * depths).sum():.5f}")
+# ```
+#
+# For k = 600 the weights are 0.9975 and 0.0025, and the depth is 0.98002: the nearest part's, to within a
+# rounding. For k = 60 they are 0.646 and 0.354, and the depth is 0.98354: a surface that neither part
+# has. A small k gives gradients to all, a large one surfaces that can be believed.
+# ````
+#
+# **2. All shapes, no colours.** Give face A the shape of every part of face B and keep its albedo. Do the
+# albedo maps of A's parts change? Does the albedo of the whole face?
+#
+# ````{dropdown} Solution
+# ```python
+# shaped = exchange(network, explained, 1, 2, parts=range(config.parts), cues="shape")
+# print("parts:", torch.equal(shaped.parts.albedo[0], explained.parts.albedo[1]))
+# print("whole:", torch.equal(shaped.albedo[0], explained.albedo[1]))
+# winners = [parts.visibility.argmax(dim=1) for parts in (shaped.parts, explained.parts)]
+# print(f"pixels with another winner: {(winners[0][0] != winners[1][1]).float().mean():.1%}")
+# ```
+#
+# The maps of the parts stay bit by bit the same: they are decoded from the albedo codes alone. The face as
+# a whole may change all the same, where shape decides anew which part is nearest.
+# ````
+#
+# **3. How much narrower is an open head?** From above, take a head for an ellipse: half as wide as 1, half
+# as deep as $b$. A depth map knows its front half. Turn both by $\varphi$. How wide is each?
+#
+# ````{dropdown} Solution
+# The ellipse reaches $\sqrt{\cos^2\varphi + b^2 \sin^2\varphi}$ to either side. Of the front half one side
+# reaches as far, but the other ends at the rim, at $\cos\varphi$.
+#
+# ```python
+# for b in (0.5, 1.0):
+#     for degrees in (0, 20, 45):
+#         turn = math.radians(degrees)
+#         reach = math.hypot(math.cos(turn), b * math.sin(turn))
+#         print(f"b = {b}, {degrees:2d} degrees: {2 * reach:.2f} and {reach + math.cos(turn):.2f}")
+# ```
+#
+# For b = 1 the head stays 2 wide whatever the turn, and the front half shrinks to 1.94 at 20 and to 1.71
+# at 45 degrees. To cover the head with a front half alone one has to turn less, or to reach further back.
+# ````
+#
+# ## Where to go on
+#
+# - [Training](03_train): where all these weights come from, without a single label.
+# - [Architecture](architecture.md): which file holds which step; `igc/model.py` has them in this order.
+# - [Glossary](glossary.md): every term, defined once.

@@ -3,7 +3,7 @@
 #   jupytext:
 #     formats: ipynb,py:percent
 #     notebook_metadata_filter: kernelspec,jupytext,-jupytext.text_representation.jupytext_version
-#     cell_metadata_filter: -all,tags
+#     cell_metadata_filter: tags,mystnb,-all
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -13,9 +13,15 @@
 # %% [markdown]
 # # Segmentation without labels
 #
-# **Do the parts that a network finds by itself mean anything?** Nobody told it what a nose is. This chapter
-# lays its six parts over faces it has never seen, asks whether a part is the same thing in every face and
-# in every pose, and compares it with answers that need no learning.
+# **Do the parts that a network finds by itself mean anything?** Nobody told it what a nose is. This
+# chapter lays its six parts over faces that it has never seen, asks whether a part is the same thing in
+# every face and in every pose, and compares it with answers that need no learning.
+#
+# After this chapter you can
+#
+# - segment pictures, one or a folder of them, with one call;
+# - say what NMI, ARI, IoU and NME measure, and what a high value does not mean;
+# - hold a segmentation against floors that are stronger than they look.
 
 # %% tags=["parameters"]
 data = "synthetic"  # or a folder of face images
@@ -24,12 +30,12 @@ out = "build/out/04_segmentation"
 model = "synthetic-64"  # a shipped model, or a run's folder such as runs/03_train
 test_images = 256
 
-# %%
+# %% tags=["hide-input"]
 from igc.chapter import SegmentParameters, start
 
 folder = start(globals(), SegmentParameters)
 
-# %%
+# %% tags=["hide-input"]
 import json
 
 import torch
@@ -48,10 +54,9 @@ faces = open_dataset(data, "test", test_images, size, seed)
 # ## One call
 #
 # `segment.labels` takes images and gives a label for every pixel: 0 for the background, 1 to 6 for the
-# parts. Under the hood the network explains the image as six solid parts; the label of a pixel is the part
-# that is nearest to the camera there, so that the segmentation follows the head when it turns.
+# parts.
 
-# %%
+# %% mystnb={"image": {"alt": "Twenty faces, and below each the same with its six parts as colours"}}
 chosen = faces.batch(range(0, len(faces), max(1, len(faces) // 20))[:20], truth=False)["image"]
 found = segment.labels(network, chosen)
 rows = [
@@ -62,26 +67,82 @@ rows = [
 ]
 figures.grid(rows, side=0.95)
 # %% [markdown]
+# Under the hood the network explains the image as six solid {term}`part capsules <part capsule>`. The
+# label of a pixel is the part that is nearest to the camera there. With $\alpha_m(x)$ the share of pixel
+# $x$ that part $m$ covers in the picture,
+#
+# $$
+# \text{label}(x) = \begin{cases} \arg\max_m \alpha_m(x) & \text{if } \sum_m \alpha_m(x) > \tfrac{1}{2}, \\
+# 0 & \text{otherwise.} \end{cases}
+# $$
+#
+# In code these are the two lines of `segment.masks_to_labels`, for `out.view_parts`:
+#
+# ```
+# (parts.argmax(dim=1) + 1) * (parts.sum(dim=1) > 0.5)
+# ```
+#
+# ```{admonition} The paper
+# :class: paper
+# It evaluates its parts as an unsupervised segmentation of faces, and compares them with DFF
+# {cite:p}`collins2018dff`, SCOPS {cite:p}`hung2019scops` and HP-Capsule {cite:p}`yu2022hpcapsule`.
+# ```
+#
+# ```{admonition} Ours
+# :class: ours
+# The faces, the regions, the floors and the figures of this chapter. `python -m peers` measures the
+# systems that the paper names on the same faces.
+# ```
+#
 # ## The same part, in the same place, while the head turns
 #
-# A part is a piece of a surface, not a piece of the picture. One face, drawn by the network from five
-# sides, with its parts:
+# A part is a piece of a surface, not a piece of the picture. Four faces, drawn by the network from five
+# sides, with their parts:
 
-# %%
+# %% mystnb={"image": {"alt": "Four faces from five sides, and the same views with parts as colours"}}
 with torch.no_grad():
     explained = network(chosen[:4])
 figures.turning_parts(network, explained)
 # %% [markdown]
+# A part keeps its place on the head, since it is the head's own surface that is coloured. This is by
+# construction, and no merit of the training. Whether the network sees the same part in two *pictures* of a
+# head is another question; for that it has to get pose and shape right.
+#
 # ## Held against the truth
 #
-# The embedded faces know which pixel is nose and which is mouth. *NMI* and *ARI* compare two ways of
-# cutting up the same pixels (1 is agreement, 0 is chance), *IoU* the overlap after each part was given the
-# best region, *NME* tells how well the centres of the parts predict landmarks. Six horizontal bands of the
-# true face box are a strong floor: faces are layered from top to bottom.
+# The embedded faces know which pixel is nose and which is mouth. First look. The regions have colours of
+# their own:
+
+# %% mystnb={"image": {"alt": "Ten faces; below each, the true regions; below these, the six parts"}}
+if data == "synthetic":
+    fit_truth, test_truth = (load_truth(s, test_images, size, seed) for s in ("validation", "test"))
+    shown = range(0, len(test_truth["image"]), max(1, len(test_truth["image"]) // 10))[:10]
+    predicted = segment.labels(network, test_truth["image"][list(shown)])
+    rows = [
+        [figures.picture(test_truth["image"][i]) for i in shown],
+        [figures.truth_picture(test_truth["labels"][i], LABELS) for i in shown],
+        [figures.label_picture(label) for label in predicted],
+    ]
+    display(figures.grid(rows, side=0.95))
+
+# %% [markdown]
+# Then measure. Two divisions of the same pixels need not have the same names to be alike. Let $n_{rm}$ be
+# the number of face pixels in true region $r$ and part $m$. All scores come from this table alone:
+#
+# - {term}`NMI`: how much the part of a pixel tells about its region, 0 for nothing and 1 for everything
+#   {cite:p}`strehl2002ensembles`;
+# - {term}`ARI`: of all pairs of pixels, how many are together in both or apart in both; chance gives 0
+#   {cite:p}`hubert1985partitions`;
+# - {term}`IoU`: each region is matched to one part {cite:p}`kuhn1955hungarian`, and
+#   $\text{IoU} = \text{mean}_r\; n_{rm} / (n_{r\cdot} + n_{\cdot m} - n_{rm})$, where dots are sums.
+#
+# {term}`NME` asks something else: how well the centres of the parts predict {term}`landmarks <landmark>`.
+#
+# Beside the network stand the {term}`floors <floor>`. Six horizontal bands of the true face's box are a
+# strong one, as faces are layered from top to bottom.
 
 # %%
 if data == "synthetic":
-    fit_truth, test_truth = (load_truth(s, test_images, size, seed) for s in ("validation", "test"))
     measured, floors = (
         evaluate(network, fit_truth, test_truth),
         evaluate_floors(fit_truth, test_truth, network.fov),
@@ -93,27 +154,18 @@ columns = ("nmi", "ari", "iou", "nme", "silhouette", "foreground_iou", "parts_al
 print(table({"IGC-Net": measured, **floors}, columns))
 
 # %% [markdown]
-# The truth beside the parts, where there is truth. Colours are the truth's own in the second row.
-
-# %%
-if data == "synthetic":
-    shown = range(0, len(test_truth["image"]), max(1, len(test_truth["image"]) // 10))[:10]
-    predicted = segment.labels(network, test_truth["image"][list(shown)])
-    rows = [
-        [figures.picture(test_truth["image"][i]) for i in shown],
-        [figures.truth_picture(test_truth["labels"][i], LABELS) for i in shown],
-        [figures.label_picture(label) for label in predicted],
-    ]
-    display(figures.grid(rows, side=0.95))
-
-# %% [markdown]
+# Read each row from its floors, not from 0. The bands know nothing but the box around the face, and yet look
+# at their NMI. A network whose parts lie like bands scores like them. ARI tells the two apart better. And
+# look at the pictures once more: do the borders between parts follow brows, nose and lips, or do they run
+# straight across?
+#
 # ## A photograph
 #
 # The network that is shipped has seen drawn faces only. A photograph is another world: other light, other
 # skin, a background with things in it. This is astronaut Eileen Collins (NASA, public domain, from
-# scikit-image), cut out by a box given by hand. What fails here is part of the answer.
+# scikit-image), cut out by a box given by hand.
 
-# %%
+# %% mystnb={"image": {"alt": "A photograph of a woman, what the network draws for it, its parts, depth"}}
 from skimage import data as pictures
 from skimage.io import imsave
 
@@ -123,12 +175,14 @@ with torch.no_grad():
     seen = network(photograph)
 figures.explanation(photograph, seen)
 # %% [markdown]
+# What fails here is part of the answer: a network knows the world it was trained in.
+#
 # ## Your own pictures
 #
-# A folder of pictures is segmented by one cell. Beside each picture's labels (a PNG whose pixels are the
-# labels) and overlay it leaves `parts.csv`, the area and the centre of every part. The names are those of the
-# true regions that the parts overlap best on embedded faces of the validation people; they are a reading
-# aid, and a name does not make a part right.
+# A folder of pictures is segmented by one cell. For each picture it leaves the labels (a PNG whose pixels
+# are the labels), an overlay, and rows in `parts.csv`: the area and the centre of every part. The names
+# are those of the true regions that the parts overlap best on embedded faces of the validation people.
+# They are a reading aid, and a name does not make a part right.
 
 # %%
 names = None
@@ -153,12 +207,81 @@ for row in segment.segment_folder(folder / "pictures", network, folder / "segmen
 # papermill book/04_segmentation.ipynb out.ipynb -p data path/to/faces -p model runs/faces
 # ```
 
-# %%
+# %% tags=["remove-cell"]
 photo_face = float((segment.labels(network, photograph) > 0).float().mean())
 (folder / "metrics.json").write_text(json.dumps({**measured, "photo_face": photo_face}, indent=2) + "\n")
 
 # %% [markdown]
 # ## What we learned
 #
-# - Parts that are pieces of one surface keep their place when the head turns.
+# - A part is a piece of one surface, so that it keeps its place when the head turns.
+# - Scores of a segmentation come from one table of counts; names do not matter, sizes and number of parts
+#   do.
 # - Beating six horizontal bands is harder than it looks, and a figure without its floors says nothing.
+# - What is learned from drawn faces need not hold for photographs: look before you measure.
+#
+# ## Exercises
+#
+# Each solution can be pasted into a cell at the end of this notebook.
+#
+# **1. How many bands?** Cut the box of each true face into 3, 6 and 12 bands. What do NMI, ARI and IoU
+# say?
+#
+# ````{dropdown} Solution
+# ```python
+# from igc.data import FACE_PARTS
+# from igc.floors import bands
+# from igc.metrics import part_scores
+#
+# if data == "synthetic":
+#     truth = test_truth["labels"]
+#     face = torch.isin(truth, torch.tensor(FACE_PARTS))
+#     for count in (3, 6, 12):
+#         scores = part_scores(bands(face, count), truth, FACE_PARTS)
+#         print(count, {name: round(value, 2) for name, value in scores.items()})
+# ```
+#
+# Six bands, as many as there are regions, do best in NMI and in IoU. ARI likes three better: with few bands
+# more pairs of pixels that belong together stay together. At twelve all three have fallen. So a score depends
+# on the number of parts, and only divisions into equally many should be compared.
+# ````
+#
+# **2. The mirror.** Segment the faces, and segment their mirror images. On how many pixels do the labels
+# agree once the second are flipped back? What should it be?
+#
+# ````{dropdown} Solution
+# ```python
+# straight = segment.labels(network, chosen)
+# mirrored = segment.labels(network, chosen.flip(-1)).flip(-1)
+# print(f"{(straight == mirrored).float().mean():.1%} of all pixels")
+# face = (straight > 0) | (mirrored > 0)
+# print(f"{(straight == mirrored)[face].float().mean():.1%} of the pixels that either calls face")
+# ```
+#
+# It should be all of them: a mirrored face has the same parts. The canonical shape is symmetrical by
+# construction (the setting `symmetric_shape`), but the encoder is not. It has to learn that the mirrored
+# picture is the same face, turned the other way; where it does not, labels differ.
+# ````
+#
+# **3. Only the outline?** How much of the agreement with the truth is due to telling parts apart, and how
+# much to finding the face? Score the network's labels after all parts have been made one.
+#
+# ````{dropdown} Solution
+# ```python
+# if data == "synthetic":
+#     found = segment.labels(network, test_truth["image"])
+#     for name, labels in {"six parts": found, "one part": (found > 0).long()}.items():
+#         scores = part_scores(labels, test_truth["labels"], FACE_PARTS)
+#         print(name, {figure: round(value, 2) for figure, value in scores.items()})
+# ```
+#
+# With one part NMI and ARI fall to nearly 0: only pixels of the true face are scored, so that finding the
+# face earns nothing. IoU keeps a little, since the one part is still matched to the largest region. (The
+# imports are those of the first solution.)
+# ````
+#
+# ## Where to go on
+#
+# - [Face analysis](05_face_analysis): which part makes a face this face.
+# - [Data card](data_card.md): how the regions were chosen, and all floors.
+# - [Conventions](conventions.md#figures): the exact definition of every score.
