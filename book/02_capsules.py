@@ -229,10 +229,10 @@ print("shading:", torch.allclose(strengths[:, :1] + strengths[:, 1:] * cosine, s
 # So far the face looks straight ahead. Now it is turned to where the picture shows it, and drawn:
 
 # %% mystnb={"image": {"alt": "Four rows: an image, its depth, the head as drawn, and over its background"}}
-points = geometry.transform(geometry.depth_to_points(whole.depth, network.fov), pose)
+points = geometry.transform(network.surface(whole.depth, whole.face()), pose)
 pixels = geometry.points_to_pixels(points, config.size, network.fov)
 fragments = rasterize(pixels, config.size, face[:, 0])
-drawn = interpolate(fragments, whole.albedo * shade)
+drawn = interpolate(fragments, network.shade(whole, normal, light))
 out_image = network(images).image
 rows = [
     [

@@ -65,7 +65,7 @@ def test_all_parts_and_both_cues_give_the_givers_face_where_the_receiver_was(exp
 @pytest.mark.parametrize("part", range(M))
 def test_a_part_changes_nothing_where_it_does_not_show(explained, part):
     """Where part m is the nearest neither before nor after, the albedo stays, and so does who is seen, but
-    for the outline, in which all parts have a say. The depth moves where part m lies, and little elsewhere."""
+    for the outline, in which all parts have a say. The depth moves where part m lies, little elsewhere."""
     model, out = explained
     before, after = views.one_face(out, 0), exchange(model, out, 0, 1, part)
     nearest = [face.parts.depth.argmin(dim=1) for face in (before, after)]
