@@ -121,7 +121,7 @@ NARROW = {  # rooms that know less than their floor allows: each with all that i
     "losses": {"ranks"},
     "metrics": {"geometry"},
 }
-DRAWING = {"figures", "viewer", "widgets", "live"}
+DRAWING = {"figures", "viewer", "widgets", "live", "analysis"}
 JUPYTER = {
     "IPython", "anywidget", "ipykernel", "ipywidgets", "jupytext", "nbclient", "nbconvert", "nbformat",
     "papermill", "traitlets",
