@@ -124,9 +124,9 @@ figures.attention_map(attention)
 # ## Decode
 #
 # From its own channels alone each part draws two maps as seen from the front: a depth (near is light), and
-# an albedo. A depth is the part's {term}`template`, which all faces share, and a {term}`departure`, which is this
-# face's. Where a part lies in the mean face, its channels say how the surface departs, and all parts go along:
-# otherwise their borders would wander from face to face.
+# an albedo. A depth is the part's {term}`template`, which all faces share, and a {term}`departure`, which is
+# this face's. Where a part lies in the mean face, its channels say how the surface departs, and all parts go
+# along: otherwise their borders would wander from face to face.
 
 # %% mystnb={"image": {"alt": "Above, the depths of six parts, as bright bumps; below, their albedos"}}
 shape_code, albedo_code, view_code = (network.decomposition(e) for e in (shape, albedo, view))

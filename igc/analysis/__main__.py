@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from igc.analysis import LIGHT, analyse, describe, joined, recognition, turns
+from igc.analysis import LIGHT, analyse, joined, recognition, turns
 from igc.analysis.drawing import method_bars, part_places, roc
-from igc.analysis.features import KINDS
+from igc.analysis.features import KINDS, allow_for, describe_as
 from igc.analysis.labelled import Labelled, open_labelled
 from igc.analysis.swap import swap
 from igc.errors import UserError
@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     main.add_argument("--labels", help="a CSV file: file and labels, a line an image")
     main.add_argument("--target", default="identity", help="identity, or a column of --labels")
     main.add_argument("--out", required=True, help="the folder for tables and figures")
-    main.add_argument("--features", default="code", choices=KINDS, help="what stands for a component")
+    main.add_argument("--features", default="observed", choices=KINDS, help="what stands for a component")
     main.add_argument("--raw", action="store_true", help="do not allow for light and pose")
     main.add_argument("--seed", type=int, default=0)
     return main
@@ -84,7 +84,8 @@ def report(model: IGCNet, data: Labelled, chosen, out: Path) -> dict:
     """Analyses the data, writes tables and figures into `out`, and returns what report.json holds."""
     kind, target = data.target(chosen.target)
     people = data.columns.get("identity", np.array(data.files))
-    found = describe(model, data.images, chosen.features)
+    told = describe_as(model, data.images, tuple(dict.fromkeys((chosen.features, "observed"))))
+    found, seen = told[chosen.features], told["observed"]
     circumstances = None if chosen.raw else turns(found.pose, found.light)
     parts = found.parts if chosen.raw else found.parts | {LIGHT: found.light}
     effects = analyse(parts, people, target, kind, circumstances, seed=chosen.seed)
@@ -97,11 +98,13 @@ def report(model: IGCNet, data: Labelled, chosen, out: Path) -> dict:
         written["note"] = "without a column identity, each image counts as a person of its own"
     if kind == "people":
         rows, curves, reason = recognition_table(found, data.images, people, chosen.seed)
-        swapped = swap(model, data.images, people, chosen.seed)
+        freed = seen.parts
+        if not chosen.raw:
+            freed = {name: allow_for(v, circumstances, np.arange(len(v))) for name, v in freed.items()}
+        swapped = swap(model, data.images, people, freed, seen.atlas, chosen.seed)
         effects["swap"] = swapped.effects
         written |= {"recognition": rows, "across views": reason or "yaw as the model sees it"}
-        written["swap"] = {"all components": swapped.everything, "recogniser": swapped.accuracy,
-                           "on drawings": swapped.redrawn}  # fmt: skip
+        written["swap"] = {"all components": swapped.everything, "recogniser": swapped.accuracy}  # fmt: skip
         write_text(out / "recognition.csv", _csv(rows))
         roc(curves).savefig(out / "roc.png", dpi=110)
     tables = {method: each.table() for method, each in effects.items()}

@@ -1,15 +1,21 @@
 """Figures of an analysis, in the book's style: `figures` has the colours."""
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from igc.analysis.features import CUES
 from igc.analysis.importance import Effects
 from igc.analysis.recognition import Verification
+from igc.analysis.statistics import holm
 from igc.figures import grid, label_picture, panels, part_colour, picture
+from igc.geometry import depth_to_points
 from igc.model import IGCNet
+from igc.outputs import Output
 from igc.segment import labels
+from igc.viewer import FaceView
+from igc.views3d import surface_view
 
 GREY = np.array([0.45, 0.45, 0.45])
 """Of components that are no part: the light."""
@@ -69,3 +75,25 @@ def part_places(model: IGCNet, images: Tensor) -> Figure:
     found = labels(model, images)
     return grid([[label_picture(label, face) for label, face in zip(found, images)],
                  [picture(face) for face in images]])  # fmt: skip
+
+
+def importance_view(
+    model: IGCNet, out: Output, effects: Effects, cue: str, item: int = 0, top: float | None = None
+) -> FaceView:
+    """A heat map in 3D: how important the shape, or the albedo, of each part is, on face number `item`.
+
+    Yellow is `top` (the largest importance of any component, unless told), dark violet 0. A part is grey
+    where its importance is not above 0 after Holm's correction over all components.
+    """
+    found = effects.estimate()
+    sure = (found.value > 0) & (holm(found.p) < 0.05)
+    top = top or max(float(found.value.max()), 1e-9)
+    parts = out.parts.visibility[item, :-1].cpu().numpy()
+    colours = np.full((*parts.shape[1:], 3), GREY)
+    for m, place in enumerate(parts):
+        k = effects.names.index((m, cue))
+        if sure[k]:
+            colours[place > 0.5] = colormaps["plasma"](min(1.0, found.value[k] / top))[:3]
+    points = depth_to_points(out.depth[item], model.fov)
+    says = f"A face whose parts are coloured by how important their {cue} is; grey: not above 0."
+    return surface_view(points, colours, parts.sum(axis=0) > 0.5, says, colour="albedo", motion="")

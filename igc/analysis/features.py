@@ -7,10 +7,8 @@ A face is 2 x M components: of each of M parts the shape and the albedo.
   not learn.
 - "drawn": what becomes of that code where the part is seen: depth or colour, at a quarter of the image's
   size, in the canonical frame (ours).
-- "observed": depth as drawn, and in place of the albedo the photograph's own colours where the part is,
-  brought to the canonical frame by pose and depth and freed of the light, in logarithms. It keeps what the
-  model's albedo misses, and also what its depth misses: a shape that the model gets wrong shows as albedo
-  (ours).
+- "observed": what the photograph itself shows where the capsule's depth and pose say that the part is, dealt
+  out to shape and albedo: see `observed`. It keeps what the model's own depth and albedo miss (ours).
 """
 
 from typing import NamedTuple
@@ -24,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from torch import Tensor
 
-from igc import geometry, shading
+from igc.analysis.observed import Atlas, fit_atlas, joined_looks, look
 from igc.errors import UserError
 from igc.model import IGCNet
 
@@ -48,35 +46,61 @@ class Description(NamedTuple):
     """(N, 6) as the model sees it: pitch, yaw, roll in radians, translation"""
     light: ndarray
     """(N, 5) as the model sees it: ambient, diffuse, direction; canonical"""
+    atlas: Atlas | None = None
+    """of "observed" features: what they stand for"""
+
+
+def describe(
+    model: IGCNet, images: Tensor, kind: str = "code", chunk: int = 64, fit: ndarray | None = None
+) -> Description:
+    """Components, pose and light of images (N, 3, S, S) in [0, 1].
+
+    `kind`: "code", "drawn" or "observed". `fit`: indices of the images that the axes of "observed" features
+    are fitted on, without labels; all, unless told. UserError for another kind, ValueError for images of
+    another size.
+    """
+    return describe_as(model, images, (kind,), chunk, fit)[kind]
 
 
 @torch.no_grad()
-def describe(model: IGCNet, images: Tensor, kind: str = "code", chunk: int = 64) -> Description:
-    """Components, pose and light of images (N, 3, S, S) in [0, 1].
-
-    `kind`: "code", "drawn" or "observed". UserError for another kind, ValueError for images of another size.
-    """
-    if kind not in KINDS:
-        raise UserError(f"features {kind!r} are unknown: choose one of {', '.join(KINDS)}.")
+def describe_as(
+    model: IGCNet, images: Tensor, kinds: tuple[str, ...], chunk: int = 64, fit: ndarray | None = None
+) -> dict[str, Description]:
+    """`describe` for several kinds at once, which look at every image once."""
+    for kind in kinds:
+        if kind not in KINDS:
+            raise UserError(f"features {kind!r} are unknown: choose one of {', '.join(KINDS)}.")
     model.eval()
     device = next(model.parameters()).device
-    kept = []
+    kept, looks = [], []
     for part in images.split(chunk):
         out = model(part.to(device))
-        said = _code(out.parts) if kind == "code" else _drawn(out.parts)
-        if kind == "observed":
-            said["albedo"] = _observed(model, part.to(device), out, model.config.parts)
-        kept.append(said | {"pose": out.pose, "light": out.light})
-    found = {name: torch.cat([row[name] for row in kept]).cpu() for name in kept[0]}
+        said = {"pose": out.pose, "light": out.light}
+        if "code" in kinds:
+            said |= {f"code {cue}": code for cue, code in _code(out.parts).items()}
+        if "drawn" in kinds:
+            said |= {f"drawn {cue}": code for cue, code in _drawn(out.parts).items()}
+        if "observed" in kinds:
+            looks.append(look(model, part.to(device), out))
+        kept.append({name: value.cpu() for name, value in said.items()})
+    found = {name: torch.cat([row[name] for row in kept]).numpy() for name in kept[0]}
+    pose, light = found["pose"], found["light"]
+    told = {kind: Description(_cut(model, found, kind), pose, light) for kind in kinds if kind != "observed"}
+    if looks:
+        atlas, parts = fit_atlas(joined_looks(looks), fit)
+        told["observed"] = Description(parts, pose, light, atlas)
+    return told
+
+
+def _cut(model: IGCNet, found: dict[str, ndarray], kind: str) -> dict[Component, ndarray]:
+    """Of every component its own channels, or the pixels where its part is seen."""
     if kind == "code":
-        use = model.decomposition.attention().bool().cpu()
-        use = {cue: use for cue in CUES}
+        use = {cue: model.decomposition.attention().bool().cpu().numpy() for cue in CUES}
     else:
-        seen = found["seen"].mean(dim=0).flatten(1) > SEEN
-        use = {"shape": seen, "albedo": seen.repeat(1, 3)}
+        seen = found["drawn seen"].mean(axis=0).reshape(model.config.parts, -1) > SEEN
+        use = {"shape": seen, "albedo": np.tile(seen, (1, 3))}
     numbers = range(model.config.parts)
-    parts = {(m, cue): found[cue][:, m, use[cue][m]].numpy() for m in numbers for cue in CUES}
-    return Description(parts, found["pose"].numpy(), found["light"].numpy())
+    return {(m, cue): found[f"{kind} {cue}"][:, m, use[cue][m]] for m in numbers for cue in CUES}
 
 
 def components(model: IGCNet, images: Tensor, chunk: int = 64) -> dict[Component, ndarray]:
@@ -121,14 +145,3 @@ def _drawn(parts) -> dict[str, Tensor]:
         "albedo": colour.reshape(*depth.shape[:2], -1),
         "seen": F.avg_pool2d(parts.visibility[:, :-1], 4),
     }
-
-
-def _observed(model: IGCNet, images: Tensor, out, parts: int) -> Tensor:
-    """The photograph's colours over the model's shading, in logarithms; alike for all parts (B, M, 3 s s)."""
-    size = model.config.size
-    points = geometry.transform(geometry.depth_to_points(out.depth, model.fov), out.pose)
-    pixels = geometry.points_to_pixels(points, size, model.fov)[..., :2]
-    colour = F.grid_sample(images, 2 * pixels / size - 1, padding_mode="border", align_corners=False)
-    shade = shading.lambert(out.normal, out.light).clamp(min=0.1)
-    small = F.avg_pool2d((colour + 0.02).log() - shade.log(), 4)
-    return small.flatten(1)[:, None].expand(-1, parts, -1)

@@ -51,7 +51,8 @@ def fit_discriminant(features: ndarray, classes: ndarray) -> Discriminant:
     """The discriminant of `features` (N, F) and `classes` (N,); F may be 0, and features may be constant.
 
     The covariance within classes is shrunk (Ledoit and Wolf 2004). What the class means vary by beyond
-    what their images' scatter explains is between classes; it may be 0, and then nothing is told.
+    the most that their images' scatter explains in so many features and classes, the edge of Marchenko and
+    Pastur (1967), is between classes; it may be 0, and then nothing is told, and noise does no harm (ours).
     """
     centre = features.mean(axis=0)
     scale = features.std(axis=0)
@@ -70,7 +71,8 @@ def fit_discriminant(features: ndarray, classes: ndarray) -> Discriminant:
     axes = axes @ (turn[:, keep] / np.sqrt(size[keep]))
     means = _group_mean((features - centre) @ axes, index, count)
     spread, turn = np.linalg.eigh(np.cov(means.T, ddof=1).reshape(means.shape[1], -1))
-    between = (spread - np.mean(1 / count)).clip(min=0)
+    edge = np.mean(1 / count) * (1 + np.sqrt(len(spread) / len(count))) ** 2
+    between = (spread - edge).clip(min=0)
     keep = between > 0
     return Discriminant(centre, axes @ turn[:, keep], between[keep])
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy import ndarray
 
-from igc.analysis.features import LIGHT, Component, describe, turns
+from igc.analysis.features import LIGHT, Component, allow_for, describe_as, turns
 from igc.analysis.importance import Effects, analyse
 from igc.analysis.statistics import holm
 from igc.analysis.swap import swap
@@ -60,13 +60,14 @@ def answer(planted: str, matched: dict[str, Match]) -> list[Component]:
 
 
 def run(
-    model: IGCNet, planted: str, seed: int, people: int = 64, each: int = 8, kind: str = "code",
-    swaps: bool = True,
-) -> dict[str, Effects]:  # fmt: skip
-    """The analysis of one planted set, by method: `people` to measure, and twice as many to fit on.
+    model: IGCNet, planted: str, seed: int, people: int = 64, each: int = 8,
+    kinds: tuple[str, ...] = ("observed",), swaps: bool = True,
+) -> dict[str, dict[str, Effects]]:  # fmt: skip
+    """The analysis of one planted set, by kind of features and method: `people` to measure, and twice as many
+    to fit on.
 
     Light and pose, as the model sees them, are allowed for in every capsule; the light is a component of its
-    own beside them. `kind`: see `features.describe`. Swapping needs the model's drawing, and knows no light.
+    own beside them. `kinds`: see `features.describe`. Swapping needs observed features, and knows no light.
     """
     images, identity = [], []
     for split, count in ((FIT, 2 * people), (TEST, people)):
@@ -75,16 +76,16 @@ def run(
         )
         batch = faces.batch(range(len(faces)), truth=False)
         images.append(batch["image"]), identity.append(batch["identity"].numpy())
-    found = describe(model, torch.cat(images), kind)
-    who = np.concatenate(identity)
-    fit = np.arange(len(who)) < len(identity[0])
-    effects = analyse(
-        found.parts | {LIGHT: found.light}, who, circumstances=turns(found.pose, found.light), fit=fit,
-        seed=seed,
-    )  # fmt: skip
-    if swaps:
-        effects["swap"] = swap(model, images[1], identity[1], seed).effects
-    return effects
+    who, first = np.concatenate(identity), len(identity[0])
+    fit = np.arange(len(who)) < first
+    told = {}
+    for kind, found in describe_as(model, torch.cat(images), kinds, fit=np.flatnonzero(fit)).items():
+        how = turns(found.pose, found.light)
+        told[kind] = analyse(found.parts | {LIGHT: found.light}, who, circumstances=how, fit=fit, seed=seed)
+        if swaps and found.atlas:
+            freed = {name: allow_for(part, how, fit)[first:] for name, part in found.parts.items()}
+            told[kind]["swap"] = swap(model, images[1], identity[1], freed, found.atlas, seed).effects
+    return told
 
 
 def verdict(effects: Effects, true: list[Component], level: float = 0.05) -> dict:
@@ -138,3 +139,14 @@ def saliency_verdict(regions: list[str], gains: ndarray, planted: str) -> dict:
     true = [(regions.index(c.region), c.region) for c in PLANTED[planted] if c.region in regions]
     said = verdict(effects, true)
     return {name: said[name] for name in said if name not in ("credited", "covered")}
+
+
+def table(rows: list[dict]) -> str:
+    """The rows of a record's summary (see `benchmarks/planted.py`) as text: counts of seeds."""
+    columns = ("first", "in order", "apart", "ahead", "albedo")
+    lines = [f"{'set':16s}{'method':23s}seeds " + "".join(f"{name:>9s}" for name in columns) + "   with 0"]
+    for row in rows:
+        share = f"  {row['with 0'][0]:7.0%}" if "with 0" in row else ""
+        cells = "".join(f"{row.get(name, '-'):>9}" for name in columns)
+        lines.append(f"{row['set']:16s}{row['method']:23s}{row['seeds']:5d} {cells}{share}")
+    return "\n".join(lines)

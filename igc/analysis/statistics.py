@@ -78,10 +78,11 @@ def pooled(estimates: list[Estimate], freedom: int) -> Estimate:
 
 
 def _estimate(value: ndarray, error: ndarray, freedom: int) -> Estimate:
-    error, freedom = np.where(error < 1e-9, 0.0, error), max(1, freedom)
+    value, error = (np.where(np.abs(each) < 1e-9, 0.0, each) for each in (value, error))
+    freedom = max(1, freedom)
     half = student.ppf(0.5 + LEVEL / 2, freedom) * error
     ratio = np.divide(np.abs(value), error, out=np.full(len(value), np.inf), where=error > 0)
-    ratio[np.abs(value) < 1e-9] = 0
+    ratio[value == 0] = 0
     return Estimate(value, value - half, value + half, 2 * student.sf(ratio, freedom), error)
 
 

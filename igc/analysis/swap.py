@@ -1,25 +1,28 @@
 """Swapping a component between two people in the image, and asking a recogniser that knows images alone.
 
-The model gives face A one component of face B and draws it anew; what that changes is added to the
-photograph of A, so that what the model cannot draw stays as it was. The recogniser has seen photographs
-only, no capsule. How much nearer to B, and further from A, it then puts the face is the component's
-effect, as a share of what the same recogniser sees between A and B (ours).
+By how much the observed features of two people differ in one component is drawn on the canonical face, turned
+to where the photograph of A was taken from, and added to that photograph (in logarithms). So A gets this one
+component of B, and all else stays as it was, also what the model cannot draw. The recogniser has seen
+photographs only, no capsule. How much nearer to B, and further from A, it then puts the face is the
+component's effect, as a share of what the same recogniser sees between A and B (ours).
 """
 
 from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy import ndarray
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.pipeline import make_pipeline
 from torch import Tensor
 
-from igc.analysis.features import CUES
+from igc.analysis.features import Component
 from igc.analysis.importance import Effects
+from igc.analysis.observed import DARK, Atlas
 from igc.analysis.recognition import halves
-from igc.editing import rebuild
+from igc.capsules import Assembly
 from igc.errors import UserError
 from igc.model import IGCNet
 
@@ -61,44 +64,74 @@ class Swaps(NamedTuple):
     """the same for all components at once"""
     accuracy: float
     """of the recogniser, on photographs that it was not fitted on"""
-    redrawn: float
-    """of the recogniser, on the model's drawings of the same"""
 
 
 @torch.no_grad()
-def swap(model: IGCNet, images: Tensor, identity: ndarray, seed: int = 0, partners: int = PARTNERS) -> Swaps:
+def swap(
+    model: IGCNet, images: Tensor, identity: ndarray, parts: dict[Component, ndarray], atlas: Atlas,
+    seed: int = 0, partners: int = PARTNERS,
+) -> Swaps:  # fmt: skip
     """Every component of every person swapped for that of `partners` others.
 
     `images` (N, 3, S, S), `identity` (N,), two images of a person or more: every second one is for the
-    recogniser, and of the rest the one nearest to the front is edited. UserError as `split_gallery`.
+    recogniser; the rest tell a person's components, and of these the one nearest to the front is edited.
+    `parts`: observed features (N, K) of these images by component, and their `atlas` (see
+    `features.describe`); they may have been freed of light and pose. UserError as `split_gallery`.
     """
-    model.eval()
     split = halves(identity)
     recogniser = Recogniser(images[split.gallery], identity[split.gallery], seed)
     faces, givers = _pairs(model, images, identity, split.probes, partners, seed)
-    photographs = images[faces]
-    names = [(m, cue) for m in range(model.config.parts) for cue in CUES]
-    drawn = _edited(model, photographs, images[givers], [*([name] for name in names), names])
     first, second = (np.searchsorted(recogniser.people, identity[side]) for side in (faces, givers))
+    names = [name for name in parts if name in atlas.bases]
+    means = {name: person_means(parts[name], identity, split.probes) for name in names}
+    differences = {name: mean[second] - mean[first] for name, mean in means.items()}
+    changes = drawn_changes(model, images[faces], atlas, differences)
 
     def towards(pictures):
         """How far the recogniser puts pictures of A on the side of B."""
         scores, rows = recogniser.scores(pictures), np.arange(len(faces))
         return scores[rows, second] - scores[rows, first]
 
-    start = towards(photographs)
-    way = recogniser.scores(images[givers])[np.arange(len(faces)), second]
-    way = way - recogniser.scores(images[givers])[np.arange(len(faces)), first] - start
-    weight = np.full(len(faces), way.mean())
-    moved = np.stack([towards(photographs + change) - start for change in drawn[1:]])
-    members = np.stack([first, second], axis=1)
+    start = towards(images[faces])
+    way = towards(images[givers]) - start
+    moved = np.stack([towards(changed(images[faces], each)) - start for each in changes])
     test = split.probes
     return Swaps(
-        Effects(names, moved[:-1], members, weight, np.zeros(len(faces), int)),
-        float(moved[-1].sum() / weight.sum()),
+        Effects(
+            names, moved, np.stack([first, second], axis=1), np.full(len(faces), way.mean()),
+            np.zeros(len(faces), int),
+        ),
+        float((towards(changed(images[faces], changes.sum(dim=0))) - start).mean() / way.mean()),
         recogniser.accuracy(images[test], identity[test]),
-        recogniser.accuracy(drawn[0][:: partners or 1], identity[faces][:: partners or 1]),
-    )
+    )  # fmt: skip
+
+
+def person_means(features: ndarray, identity: ndarray, rows: ndarray) -> ndarray:
+    """The mean feature of each person (P, K) over the `rows`, in the order of np.unique."""
+    who = np.unique(identity, return_inverse=True)[1][rows]
+    return np.stack([features[rows][who == person].mean(axis=0) for person in range(who.max() + 1)])
+
+
+@torch.no_grad()
+def drawn_changes(
+    model: IGCNet, images: Tensor, atlas: Atlas, differences: dict[Component, ndarray]
+) -> Tensor:  # fmt: skip
+    """What `differences` (N, K) of features, by component, do to the logarithms of the colours of `images`
+    (N, 3, S, S): (components, N, 3, S, S)."""
+    size, found = model.config.size, []
+    drawn = [atlas.draw(name, difference) for name, difference in differences.items()]
+    canonical = torch.from_numpy(np.concatenate(drawn, axis=1)).float()
+    for pictures, maps in zip(images.split(64), canonical.split(64)):
+        out = model(pictures)
+        whole = Assembly(out.depth, out.albedo, out.parts.visibility, out.soft_visibility)
+        maps = F.interpolate(maps, size=(size, size), mode="bilinear", align_corners=False)
+        found.append(model.draw(whole, maps, out.pose, size)[0])
+    return torch.cat(found).unflatten(1, (len(drawn), 3)).movedim(1, 0)
+
+
+def changed(images: Tensor, change: Tensor) -> Tensor:
+    """Images with their logarithms changed as `drawn_changes` says: (N, 3, S, S) in [0, 1]."""
+    return ((images + DARK) * change.clamp(-3, 3).exp() - DARK).clamp(0, 1)
 
 
 def _pairs(model, images, identity, probes, partners, seed) -> tuple[ndarray, ndarray]:
@@ -114,23 +147,6 @@ def _pairs(model, images, identity, probes, partners, seed) -> tuple[ndarray, nd
         for step in range(1, min(partners, len(people) - 1) + 1):
             faces.append(nearest[who]), givers.append(nearest[order[(place + step) % len(people)]])
     return np.array(faces), np.array(givers)
-
-
-def _edited(model, receivers: Tensor, givers: Tensor, choices: list) -> list[Tensor]:
-    """The drawings of the receivers, then for each choice of components what swapping them changes."""
-    rows = []
-    for mine, theirs in zip(receivers.split(64), givers.split(64)):
-        out, other = model(mine), model(theirs)
-        before, found = out.image, []
-        for choice in choices:
-            codes = {"shape": out.parts.shape_code.clone(), "albedo": out.parts.albedo_code.clone()}
-            for part, cue in choice:
-                codes[cue][:, part] = (other.parts.shape_code if cue == "shape" else other.parts.albedo_code)[
-                    :, part
-                ]
-            found.append(rebuild(model, out, codes["shape"], codes["albedo"]).image - before)
-        rows.append([before, *found])
-    return [torch.cat(column) for column in zip(*rows)]
 
 
 def _flat(images: Tensor) -> ndarray:

@@ -14,13 +14,13 @@ from benchmarks.saliency import REGIONS, saliency
 from igc import IGCNet, ModelConfig
 from igc.analysis import LIGHT, analyse, components, describe, planted, turns
 from igc.analysis.__main__ import main
-from igc.analysis.drawing import importance_maps, method_bars
-from igc.analysis.features import _observed
+from igc.analysis.drawing import importance_maps, importance_view, method_bars
+from igc.analysis.exchange import exchange
 from igc.analysis.importance import Effects
 from igc.analysis.labelled import open_labelled
-from igc.analysis.swap import Recogniser, swap
+from igc.analysis.observed import Look, fit_atlas, look
+from igc.analysis.swap import Recogniser, changed, drawn_changes, swap
 from igc.data import SyntheticFaces
-from igc.editing import rebuild
 from igc.errors import UserError
 
 PEOPLE, EACH, SIZE = 6, 4, 32
@@ -77,13 +77,86 @@ def test_every_kind_of_features_names_every_component(model, drawn, kind):
         )
 
 
-def test_observed_colours_are_those_of_the_photograph(model, drawn):
-    """A photograph that is twice as dark is observed as the logarithm of two darker, its shape untouched."""
+def test_a_look_is_that_of_the_photograph(model, drawn):
+    """A photograph that is twice as dark is seen as the logarithm of two darker, in the same places."""
     with torch.no_grad():
         out = model(drawn[0])
-        bright = _observed(model, drawn[0] + 0.3, out, 2)
-        darker = _observed(model, 0.5 * (drawn[0] + 0.32) - 0.02, out, 2)
-    torch.testing.assert_close(bright - darker, torch.full_like(bright, float(np.log(2))), atol=1e-2, rtol=0)
+        bright = look(model, drawn[0] + 0.3, out)
+        darker = look(model, 0.5 * (drawn[0] + 0.31) - 0.01, out)
+    assert bright.colour.shape == (24, 3, SIZE // 2, SIZE // 2) and bright.seen.any()
+    seen = np.broadcast_to(bright.seen[:, None], bright.colour.shape)
+    np.testing.assert_allclose((bright.colour - darker.colour)[seen], np.log(2), atol=1e-2)
+    assert (bright.colour[~seen] == 0).all()
+
+
+def marked_faces(change, count=200, side=16):
+    """Looks at one face with a dark bar across and two halves for parts; `change(bar, u)` gives the
+    logarithms of its brightness for a number u, and of its hue."""
+    y, x = np.mgrid[:side, :side]
+    u = np.random.default_rng(0).uniform(-1, 1, size=count)
+    noise = 0.01 * np.random.default_rng(1).normal(size=(count, 3, side, side))
+    made = np.zeros((count, 3, side, side)) + noise
+    for i in range(count):
+        made[i] += change(y, u[i])
+    places = np.stack((x * 0 + (y < side // 2), x * 0 + (y >= side // 2))).astype(float)
+    return Look(made, np.ones((count, side, side), bool), places), u
+
+
+def bar(y, at=4.0, depth=1.0):
+    return -depth * np.exp(-((y - at) ** 2) / 0.8)
+
+
+def follows(features, u):
+    """How strongly features go along with u, in the units of the logarithms."""
+    return float(np.linalg.norm((features * (u / np.std(u))[:, None]).mean(axis=0)))
+
+
+@pytest.mark.parametrize(
+    ("change", "cue"),
+    [
+        (lambda y, u: bar(y, 3) + 0.3 * u * np.exp(-((y - 11) ** 2) - (y.T - 7.5) ** 2), "shape"),
+        (lambda y, u: bar(y, depth=1 + 0.3 * u), "albedo"),
+        (lambda y, u: bar(y) + np.array((1, 0, -1))[:, None, None] * 0.1 * u * (np.abs(y - 4) < 2), "albedo"),
+    ],
+    ids=["a shadow where no mark is", "a mark of other strength", "another hue"],
+)
+def test_shadows_are_shape_and_paint_is_albedo(change, cue):
+    looked, u = marked_faces(change)
+    _, features = fit_atlas(looked, np.arange(100))
+    other = "albedo" if cue == "shape" else "shape"
+    part = int(cue == "shape")
+    assert follows(features[part, cue], u) > 2 * follows(features[part, other], u)
+    elsewhere = max(follows(features[1 - part, each], u) for each in ("shape", "albedo"))
+    assert elsewhere < 0.5 * follows(features[part, cue], u)
+
+
+def test_light_on_the_whole_face_is_in_no_part():
+    looked, u = marked_faces(lambda y, u: bar(y) + 0.5 * u * (y / 8 - 1))
+    _, features = fit_atlas(looked)
+    assert np.hypot.reduce([follows(each, u) for each in features.values()]) < 0.02 * follows(
+        looked.colour.reshape(len(u), -1), u
+    )
+
+
+def test_what_is_hidden_is_taken_from_the_other_side():
+    looked, _ = marked_faces(lambda y, u: bar(y, 4 + 0.4 * u))
+    half = looked.seen.copy()
+    half[:, :, 8:] = False
+    turned = looked._replace(colour=looked.colour * half[:, None], seen=half)
+    kept = [fit_atlas(each)[1][0, "shape"][:, 0] for each in (looked, turned)]
+    assert abs(np.corrcoef(kept)[0, 1]) > 0.9
+
+
+def test_features_draw_what_they_stand_for():
+    """All components of a face together give its difference from the mean, but for the light."""
+    looked, _ = marked_faces(lambda y, u: bar(y, 4 + 0.4 * u, 1 + 0.2 * u))
+    atlas, features = fit_atlas(looked)
+    hue = atlas.draw((0, "albedo"), features[0, "albedo"])
+    assert hue.shape == (200, 3, 16, 16) and np.allclose(hue[:, :, 8:], 0)
+    twice = atlas.draw((0, "albedo"), 2 * features[0, "albedo"])
+    np.testing.assert_allclose(twice, 2 * hue)
+    shape = atlas.draw((0, "shape"), features[0, "shape"])
+    np.testing.assert_allclose(shape[:, 0], shape[:, 2])  # without hue
 
 
 def test_unknown_features_are_refused(model, drawn):
@@ -101,39 +174,41 @@ def test_a_recogniser_of_pixels_knows_its_people(drawn):
         Recogniser(images[:4], who[:4])
 
 
-def test_swapping_moves_a_face_by_the_planted_part_only(model):
-    """Faces that the model itself drew, of people who differ in the albedo of part 1 alone."""
-    generator = torch.Generator().manual_seed(0)
+def test_swapping_moves_a_face_by_the_planted_part_only(model, drawn):
+    """Photographs of one head to which people differ by the albedo of part 0 alone."""
+    generator = np.random.default_rng(0)
     who = np.repeat(np.arange(8), 6)
-
-    with torch.no_grad():
-        out = model(torch.rand(1, 3, SIZE, SIZE, generator=generator).expand(48, -1, -1, -1))
-        albedo = out.parts.albedo_code.clone()
-        own = model.decomposition.attention()[1]
-        albedo[:, 1] = 6 * torch.randn(8, 12, generator=generator)[who] * own
-        faces = rebuild(model, out, out.parts.shape_code, albedo).image.clamp(0, 1)
-        noisy = (faces + 0.01 * torch.randn(faces.shape, generator=generator)).clamp(0, 1)
-        if (faces[0] - faces[6]).abs().max() < 0.02:
-            pytest.skip("part 1 is hidden in this model")
-        encode, codes = model.encode, {}
-        for image, code in zip(noisy, albedo, strict=True):
-            codes[float(image.sum())] = code.sum(dim=0)
-
-        def told(images):
-            """Finds the codes of these faces without error."""
-            features, shape, _, view = encode(images)
-            exact = torch.stack([codes[float(image.sum())] for image in images])
-            return features, 0 * shape, exact, 0 * view
-
-        model.encode = told
-        try:
-            said = swap(model, noisy, who)
-        finally:
-            del model.encode
+    photo = drawn[0][:1].expand(48, -1, -1, -1)
+    found = describe(model, drawn[0], "observed")
+    own = (
+        3
+        * found.parts[0, "albedo"].std(axis=0)
+        * generator.normal(size=(8, found.parts[0, "albedo"].shape[1]))
+    )
+    change = drawn_changes(model, photo, found.atlas, {(0, "albedo"): own[who]})[0]
+    if change.abs().max() < 0.02:
+        pytest.skip("part 0 is hidden in this model")
+    noise = 0.01 * torch.from_numpy(generator.normal(size=photo.shape)).float()
+    images = (changed(photo, change) + noise).clamp(0, 1)
+    parts = {name: 0 * generator.normal(size=(48, part.shape[1])) for name, part in found.parts.items()}
+    parts[0, "albedo"] = own[who]
+    parts[1, "shape"] = parts[1, "shape"] + 0.01 * generator.normal(size=parts[1, "shape"].shape)
+    said = swap(model, images, who, parts, found.atlas)
     first, *others = said.effects.table()
-    assert (first["part"], first["cue"]) == (1, "albedo") and first["low"] > 0.3
-    assert all(abs(row["value"]) < 0.05 for row in others)
-    assert said.everything == pytest.approx(first["value"], abs=0.05) and said.accuracy > 0.9
+    assert (first["part"], first["cue"]) == (0, "albedo") and first["low"] > 0.3
+    assert all(abs(row["value"]) < 0.1 for row in others)
+    assert said.everything == pytest.approx(first["value"], abs=0.1) and said.accuracy > 0.9
+
+
+def test_a_reader_swaps_parts_and_watches_the_recogniser(model, drawn):
+    found = describe(model, drawn[0], "observed")
+    game = exchange(model, *drawn, found.parts, found.atlas)
+    assert game.scores.shape == (3, 3, 3, 3) and game.drawings.shape[:4] == (3, 3, 3, 3)
+    page = game.page()
+    assert page.count('type="range"') == 4 and page.count("data:image/webp") == 3 and len(page) < 3e6
+    assert "text/html" in game._repr_mimebundle_()
+    with pytest.raises(UserError, match="6 people"):
+        exchange(model, drawn[0][:8], drawn[1][:8], {n: p[:8] for n, p in found.parts.items()}, found.atlas)
 
 
 def test_a_planted_set_runs_from_images_to_a_verdict(model):
@@ -141,7 +216,9 @@ def test_a_planted_set_runs_from_images_to_a_verdict(model):
     assert all(0 <= each.covered <= 1 and each.part in (0, 1) for each in matched.values())
     true = planted.answer("nose shape", matched)
     assert true == [(matched["nose"].part, "shape")]
-    effects = planted.run(model, "nose shape", 0, people=6, each=4)
+    told = planted.run(model, "nose shape", 0, people=6, each=4, kinds=("observed", "code"))
+    assert "swap" not in told["code"]
+    effects = told["observed"]
     assert {"only one", "leave one out", "permutation", "shapley", "swap"} == set(effects)
     said = planted.verdict(effects["shapley"], true)
     assert 1 <= said["places"][0] <= 5 and len(said["rows"]) == 5 and isinstance(said["ranked"], bool)
@@ -175,7 +252,7 @@ def test_the_benchmark_goes_on_where_it_stopped(shipped, tmp_path, capsys):
     assert set(first["results"]) == {"nothing/0", "light/0"}
     capsys.readouterr()
     assert bench.main([*ask, "--seeds", "0"]) == 0
-    assert "seed 0:" not in capsys.readouterr().out and json.loads(out.read_text()) == first
+    assert "/0:" not in capsys.readouterr().out and json.loads(out.read_text()) == first
     assert bench.main(["--model", shipped, "--people", "5", "--out", str(out)]) == 2
     assert "other settings" in capsys.readouterr().err
 
@@ -297,6 +374,15 @@ def test_figures_show_what_was_found():
         0.2, abs=0.05
     )
     assert abs(maps["shape"][3, 3]) < 0.05
+
+
+def test_a_heat_map_is_grey_where_nothing_is_sure(model, drawn):
+    with torch.no_grad():
+        out = model(drawn[0][:1])
+    shape, albedo = (
+        importance_view(model, out, made_effects([0.4, 0, 0, 0]), cue) for cue in ("shape", "albedo")
+    )
+    assert shape.face["colours"] != albedo.face["colours"] and "albedo" in albedo.face["says"]
 
 
 def test_circumstances_are_angles_and_light(model, drawn):
