@@ -17,7 +17,6 @@ import torch
 
 from benchmarks.saliency import REGIONS, saliency
 from igc import IGCNet
-from igc.analysis import observed
 from igc.analysis.planted import answer, match, run, saliency_verdict, table, verdict
 from igc.analysis.statistics import wilson
 from igc.data.planted import PLANTED
@@ -100,7 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         model = IGCNet.from_pretrained(chosen.model)
         settings = {
-            "model": Path(chosen.model).name, "data": VERSION, "people": chosen.people, "features": observed.VERSION,
+            "model": Path(chosen.model).name, "data": VERSION, "people": chosen.people,
             "weights": float(np.mean([p.detach().double().abs().mean() for p in model.parameters()])),
         }  # fmt: skip
         record = begin(chosen.out, settings)

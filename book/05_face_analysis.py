@@ -66,14 +66,17 @@ figures.grid([[figures.picture(image[8 * p + i]) for i in range(8)] for p in ran
 # would have to be. What differs from the mean face is dealt out to two cues, part by part. A change of *hue*
 # is albedo, because white light darkens a colour and leaves its hue. So is a stronger or weaker *contrast* of
 # marks that stay where they are. Any other change of brightness, such as another shading, is shape.
-# Below each photograph, what the capsules see of it from the front, without its light.
+# Below each photograph,
+# what the capsules see of it from the front, without its light.
 
 # %%
 with torch.no_grad():
     explained = network(image[:6])
 looked = observed.look(network, image[:6], explained)
 seen = np.exp(looked.colour).transpose(0, 2, 3, 1) * looked.seen[..., None]
-figures.grid([[figures.picture(face) for face in image[:6]], list(seen.clip(0, 1))], side=0.95)
+figures.grid(
+    [[shown for i in range(6) for shown in (figures.picture(image[i]), seen[i].clip(0, 1))]], side=0.75
+)
 # %% [markdown]
 # ## Recognition
 #

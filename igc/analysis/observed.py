@@ -25,8 +25,6 @@ from igc import geometry, shading
 from igc.model import IGCNet
 from igc.outputs import Output
 
-VERSION = "observed-1"
-"""Changes whenever the same photographs would give other features."""
 AXES = 32
 """Features of a component at most: principal axes."""
 DARK, FACING, BEHIND = 0.01, 0.25, 0.02
