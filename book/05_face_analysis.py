@@ -66,8 +66,7 @@ figures.grid([[figures.picture(image[8 * p + i]) for i in range(8)] for p in ran
 # would have to be. What differs from the mean face is dealt out to two cues, part by part. A change of *hue*
 # is albedo, because white light darkens a colour and leaves its hue. So is a stronger or weaker *contrast* of
 # marks that stay where they are. Any other change of brightness, such as another shading, is shape.
-# Below each photograph,
-# what the capsules see of it from the front, without its light.
+# Beside each photograph, what the capsules see of it from the front, without its light.
 
 # %%
 with torch.no_grad():
