@@ -176,19 +176,26 @@ def test_preparing_twice_changes_nothing(photographs_of, tmp_path):
     assert prepare(dataset, tmp_path / "out") == first and states(tmp_path / "out/images") == before
 
 
-def killed_and_resumed(root, folder, shards, size):
+class Slow(Photographs):
+    """Photographs that are read so slowly that whoever watches can stop the work in time."""
+
+    def read(self, name):
+        time.sleep(0.003)
+        return super().read(name)
+
+
+def killed_and_resumed(root, folder, shards, size, watched=Slow):
     """Prepares `root` undisturbed, and again while it is killed five times; (kills, contents, contents)."""
 
-    def work(out):
-        prepare(Photographs(root, "all", size), folder / out, shards, per_shard=100, workers=2)
+    def work(out, kind=Photographs):
+        prepare(kind(root, "all", size), folder / out, shards, per_shard=100, workers=2)
 
     work("whole")
-    total = len(contents(folder / "whole")) if shards else 0
-    chunks = total or len(list((folder / "whole/images").iterdir()))
-    rng, parts, context = random.Random(len(str(folder))), folder / "stopped/parts", get_context("fork")
-    moments, kills = sorted(rng.uniform(0, 0.8) * chunks for _ in range(5)), 0
+    chunks = len(list((folder / "whole" / ("shards" if shards else "images")).iterdir()))
+    rng, parts, context = random.Random(int(shards)), folder / "stopped/parts", get_context("fork")
+    moments, kills = sorted(rng.uniform(0, 0.7) * chunks for _ in range(5)), 0
     for moment in moments:
-        process = context.Process(target=work, args=("stopped",))
+        process = context.Process(target=work, args=("stopped", watched))
         process.start()
         while process.is_alive() and (len(list(parts.glob("*.jsonl"))) if parts.is_dir() else 0) < moment:
             time.sleep(0.001)
@@ -211,7 +218,7 @@ def test_killed_five_times_and_resumed_it_is_the_same_to_the_byte(photographs_of
 
 @pytest.mark.slow
 def test_a_hundred_thousand_files_killed_and_resumed(photographs_of, tmp_path):
-    kills, whole, stopped = killed_and_resumed(photographs_of(100_000), tmp_path, False, 16)
+    kills, whole, stopped = killed_and_resumed(photographs_of(100_000), tmp_path, False, 16, Photographs)
     assert kills == 5 and whole == stopped and len(whole) == 100_004
 
 
