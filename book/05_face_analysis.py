@@ -3,7 +3,7 @@
 #   jupytext:
 #     formats: ipynb,py:percent
 #     notebook_metadata_filter: kernelspec,jupytext,-jupytext.text_representation.jupytext_version
-#     cell_metadata_filter: -all,tags
+#     cell_metadata_filter: tags,mystnb,-all
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -54,7 +54,7 @@ faces = SyntheticFaces("test", 8 * people, network.config.size, seed)
 #
 # Eight pictures of each of them, in every pose, light and expression. Six people, one a row:
 
-# %%
+# %% mystnb={"image": {"alt": "Six rows, one a person, of eight pictures in all poses and lights"}}
 batch = faces.batch(range(len(faces)), truth=False)
 image, identity = batch["image"], batch["identity"].numpy()
 figures.grid([[figures.picture(image[8 * p + i]) for i in range(8)] for p in range(min(6, people))], side=0.9)
@@ -66,15 +66,15 @@ figures.grid([[figures.picture(image[8 * p + i]) for i in range(8)] for p in ran
 # would have to be. What differs from the mean face is dealt out to two cues, part by part. A change of *hue*
 # is albedo, because white light darkens a colour and leaves its hue. So is a stronger or weaker *contrast* of
 # marks that stay where they are. Any other change of brightness, such as another shading, is shape.
-# Beside each photograph, what the capsules see of it from the front, without its light.
+# Below each photograph, what the capsules see of it from the front, without its light.
 
-# %%
+# %% mystnb={"image": {"alt": "Six photographs; below each, what the capsules see of it from the front"}}
 with torch.no_grad():
     explained = network(image[:6])
 looked = observed.look(network, image[:6], explained)
 seen = np.exp(looked.colour).transpose(0, 2, 3, 1) * looked.seen[..., None]
 figures.grid(
-    [[shown for i in range(6) for shown in (figures.picture(image[i]), seen[i].clip(0, 1))]], side=0.75
+    [[figures.picture(image[i]) for i in range(6)], [seen[i].clip(0, 1) for i in range(6)]], side=1.1
 )
 # %% [markdown]
 # ## Recognition
@@ -136,7 +136,7 @@ print(planted.table(record["summary"]))
 # shows both; *leave one out* is strict, and misses neither much since the other remains; *Shapley* shares.
 # Where one of the two is read better than the other, the stronger one takes most of the share.
 
-# %%
+# %% mystnb={"image": {"alt": "Bars with intervals for twelve components, side by side by method"}}
 truth = planted.answer("redundant", planted.match(network, "redundant", seed))
 twice = planted.run(network, "redundant", seed, people=min(people, 32), swaps=False)["observed"]
 print("planted:", ", ".join(f"part {part + 1}'s {cue}" for part, cue in truth))
@@ -146,7 +146,7 @@ drawing.method_bars(twice, "chance above 1/2")
 #
 # They differ in everything. Light and pose are allowed for, and light is a component of its own.
 
-# %%
+# %% mystnb={"image": {"alt": "Bars with intervals for all components, light and the swap, by method"}}
 found = described["observed"]
 how = analysis.turns(found.pose, found.light)
 effects = analysis.analyse(parts | {analysis.LIGHT: found.light}, identity, circumstances=how, seed=seed)
@@ -157,8 +157,8 @@ drawing.method_bars(effects | {"swap": swapped.effects}, "chance above 1/2; swap
 print("part  cue      Shapley value           p, Holm")
 for row in effects["shapley"].table()[:6]:
     print(
-        "{part:4d}  {cue:7s} {value:6.3f} [{low:.3f}, {high:.3f}]   {holm:.4f}".format(
-            **row | {"part": row["part"] + 1}
+        "{part:>4}  {cue:7s} {value:6.3f} [{low:.3f}, {high:.3f}]   {holm:.4f}".format(
+            **row | {"part": row["part"] + 1 if row["part"] >= 0 else "-"}
         )
     )
 print(f"the recogniser of images alone is right in {swapped.accuracy:.0%} of photographs that are new to it;")

@@ -4,17 +4,19 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from igc import IGCNet, ModelConfig, TrainConfig, UserError, segment
-from igc.analysis import components, joined
+from igc import IGCNet, ModelConfig, TrainConfig, UserError, analysis, segment
 from igc.evaluate import explain
 from igc.train import fit
 from peers.base import Loaded, Peer, as_bytes, chunked
 
 PROBE = 24
 """Steps by which the speed is measured first; the schedule must know its end beforehand."""
+KNOWN = 512
+"""Images of those it was fitted on that the axes of its features are taken from."""
 
 
 class Ours(Peer):
@@ -34,6 +36,7 @@ class Ours(Peer):
 
     def fit(self, dataset, minutes: float, report=None) -> None:
         started, pixels = time.perf_counter(), as_bytes(dataset)
+        self.known = pixels[:KNOWN].float() / 255
         batch = self.setting["batch_size"]
         if len(pixels) < batch:
             raise UserError(f"'images' ({len(pixels)}) is less than a batch ({batch}): raise it.")
@@ -51,8 +54,11 @@ class Ours(Peer):
         return found["depth"], found["normal"]
 
     def features(self, images: Tensor) -> Tensor:
-        """The shape and the albedo codes of the parts."""
-        return torch.from_numpy(joined(components(self.model, images)))
+        """Shape and albedo of all parts, as `igc.analysis` observes them in the images; the axes are those of
+        images that it was fitted on."""
+        both, axes = torch.cat((self.known, images)), np.arange(len(self.known))
+        described = analysis.describe(self.model, both, "observed", fit=axes)
+        return torch.from_numpy(analysis.joined(described.parts)[len(axes) :])
 
     def pictures(self, images: Tensor) -> Tensor:
         return chunked(lambda part: self.model(part).image.clamp(0, 1), images)
