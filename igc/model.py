@@ -210,7 +210,7 @@ class IGCNet(nn.Module):
 
     def mirrored(self, out: Output) -> Tensor:
         """The images (B, 3, S, S) that the mirrored canonical face gives under the same pose and light."""
-        flipped = Assembly(out.depth, out.albedo, out.parts.visibility, out.soft_visibility).flipped()
+        flipped = out.whole().flipped()
         normal = out.normal.flip(-1) * out.normal.new_tensor([-1.0, 1.0, 1.0])[:, None, None]
         lit = self.shade(flipped, normal, out.light)
         face = self.cover(flipped).sum(dim=1, keepdim=True)
@@ -223,7 +223,7 @@ class IGCNet(nn.Module):
     ) -> View:  # fmt: skip
         """Draws the faces of `out` from another pose (B, 6), in another light (B, 5), larger or smaller (see
         `geometry.zoomed`), on an image of another size, on white. What is not given stays the faces' own."""
-        whole = Assembly(out.depth, out.albedo, out.parts.visibility, out.soft_visibility)
+        whole = out.whole()
         pose, light = out.pose if pose is None else pose, out.light if light is None else light
         size = size or self.config.size
         white = out.image.new_ones(len(out.image), 3, size, size)

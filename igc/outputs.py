@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from igc.capsules import Assembly
+
 
 class Parts(NamedTuple):
     """The part capsules, in the canonical frame. M parts, S pixels."""
@@ -87,3 +89,12 @@ class Output(NamedTuple):
     detail: Tensor
     own_support: Tensor
     """see `Decoded`"""
+
+    def first(self, count: int) -> "Output":
+        """What it tells about the first `count` images."""
+        parts = Parts(*(value[:count] for value in self.parts))
+        return Output(parts, *(value[:count] for value in self[1:]))
+
+    def whole(self) -> Assembly:
+        """The object capsule."""
+        return Assembly(self.depth, self.albedo, self.parts.visibility, self.soft_visibility)

@@ -71,7 +71,9 @@ class Training:
         self.model.precision = config.precision
         self.average = average_of(self.model, config.ema)
         objective = Objective(self.model, config)
-        optimiser = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate, betas=(0.9, 0.99))
+        optimiser = torch.optim.Adam(
+            self.model.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), fused=True
+        )
         self.objective, self.optimiser = self.accelerator.prepare(objective, optimiser)
         if self.average is not None:
             self.average.to(self.accelerator.device)

@@ -16,8 +16,8 @@ class AutoEncoder(Peer):
         "Convolutional, with our own encoder's layers, and trained as a whole by Adam; the published one is "
         "fully connected and trained layer by layer.",
     )
-    settings = ({"code": 192, "lr": 1e-3}, {"code": 64, "lr": 1e-3}, {"code": 192, "lr": 2e-3})
-    """`code`: length of the code (192 is as much as our shape and albedo embeddings); `lr`: learning rate."""
+    settings = ({"code": 384, "lr": 1e-3}, {"code": 384, "lr": 5e-4}, {"code": 384, "lr": 2e-3})
+    """`code`: length of the code (as many numbers as our observed components have); `lr`: learning rate."""
 
     def __init__(self, size: int, parts: int = 6, seed: int = 0, **setting):
         super().__init__(size, parts, seed, **setting)

@@ -12,9 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from igc import IGCNet, ModelConfig, geometry
+from igc import IGCNet, ModelConfig, TrainConfig, geometry, losses
 from igc.capsules import assemble
 from igc.errors import UserError
+from igc.objective import objective
 from igc.outputs import Output
 
 S, M, B = 32, 4, 3
@@ -198,6 +199,19 @@ def test_the_mirrored_picture_of_a_symmetric_face_is_its_picture(model, out):
         torch.testing.assert_close(model.mirrored(face), view.image, atol=1e-4, rtol=0)
         lopsided = face._replace(albedo=face.albedo * torch.linspace(0.2, 1, S))
         assert not torch.allclose(model.mirrored(lopsided), view.image, atol=1e-2)
+
+
+def test_the_mirror_is_asked_of_the_first_half_of_a_batch(model, images):
+    with torch.no_grad():
+        out, weight = model(images), TrainConfig.mirror
+        some = out.first(2)
+        terms = objective(model, out, images, TrainConfig())
+        term = losses.reconstruct(
+            model.mirrored(out)[:2], images[:2], out.confidence[:2, 1:], TrainConfig.gradient
+        )
+    assert len(some.parts.depth) == len(some.image) == len(some.own_support) == 2
+    torch.testing.assert_close(model.mirrored(some), model.mirrored(out)[:2], atol=1e-5, rtol=0)
+    torch.testing.assert_close(terms["mirror"], weight * term, atol=1e-5, rtol=0)
 
 
 def test_at_zero_pose_the_view_is_the_canonical_face(model, out):

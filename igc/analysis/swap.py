@@ -22,7 +22,6 @@ from igc.analysis.features import Component
 from igc.analysis.importance import Effects
 from igc.analysis.observed import DARK, Atlas
 from igc.analysis.recognition import halves
-from igc.capsules import Assembly
 from igc.errors import UserError
 from igc.model import IGCNet
 
@@ -123,7 +122,7 @@ def drawn_changes(
     canonical = torch.from_numpy(np.concatenate(drawn, axis=1)).float()
     for pictures, maps in zip(images.split(64), canonical.split(64)):
         out = model(pictures)
-        whole = Assembly(out.depth, out.albedo, out.parts.visibility, out.soft_visibility)
+        whole = out.whole()
         maps = F.interpolate(maps, size=(size, size), mode="bilinear", align_corners=False)
         found.append(model.draw(whole, maps, out.pose, size)[0])
     return torch.cat(found).unflatten(1, (len(drawn), 3)).movedim(1, 0)
