@@ -31,7 +31,7 @@ PACKAGE := $(shell find igc -type f -not -name '*.pyc') requirements.lock
 PAGES := _config.yml _toc.yml $(shell find book -type f -not -name '*.py' -not -name '*.ipynb' \
 	-not -path '*/.*')
 
-.PHONY: help .venv notebooks outputs train weights lab bench book book-small test test-unit test-data test-rest test-slow \
+.PHONY: help .venv notebooks outputs train weights one-part lab bench book book-small test test-unit test-data test-rest test-slow \
 	test-notebooks \
 	lint clean
 help:
@@ -62,6 +62,11 @@ weights: | $(VENV)
 	$(BIN)/python -m benchmarks.pictures
 	$(BIN)/python -m benchmarks.landing
 	$(BIN)/python -m benchmarks.summary
+
+# The same recipe with a single part, for chapter 03.
+one-part: | $(VENV)
+	$(BIN)/python -m igc.train --data synthetic --images 4096 --epochs 15 --parts 1 --out runs/one-part
+	$(BIN)/python -m igc.evaluate runs/one-part --out benchmarks/records/one-part.json
 
 lab: $(NOTEBOOKS) | $(VENV)
 	$(BIN)/jupyter lab book/

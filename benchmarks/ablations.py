@@ -12,15 +12,19 @@ import os
 import platform
 from pathlib import Path
 
+import numpy as np
 import torch
-from matplotlib import pyplot as plt
+from PIL import Image
 
 from igc import IGCNet, ModelConfig, TrainConfig, figures, fit
 from igc.data import SyntheticFaces
 from igc.evaluate import evaluate, load_truth
 from igc.files import make_folder, write_text
+from igc.segment import masks_to_labels
 
 IMAGES, EPOCHS, FACES = 2000, 20, 512
+SHOWN = (24, 152)
+"""Which test faces the pictures show."""
 RUNS, PICTURES = Path("runs/ablations"), Path("book/_assets/ablations")
 
 VARIANTS: dict[str, tuple[int, dict, dict]] = {
@@ -49,7 +53,7 @@ def measure(name: str, seed: int, truth: tuple[dict, dict]) -> dict:
     record = fit(SyntheticFaces("train", IMAGES, seed=seed), ModelConfig(**model_changes), config, folder)
     model = IGCNet.from_pretrained(folder)
     if seed == 0:
-        save_picture(model, truth[1]["image"][:: FACES // 6][:6], name)
+        save_picture(model, truth[1]["image"][list(SHOWN)], name)
     return {
         "variant": name, "seed": seed, "images": IMAGES * EPOCHS, "seconds": record["seconds"],
         "changes": {**model_changes, **train_changes}, "setbacks": record["setbacks"],
@@ -60,9 +64,19 @@ def measure(name: str, seed: int, truth: tuple[dict, dict]) -> dict:
 
 @torch.no_grad()
 def save_picture(model: IGCNet, images: torch.Tensor, name: str) -> None:
-    figure = figures.explanation(images, model(images))
-    figure.savefig(make_folder(PICTURES) / f"{name}.png".replace(" ", "_"), dpi=90)
-    plt.close(figure)
+    """A strip: each image, its parts, the drawing, depth, normals, and the face turned by 40 degrees."""
+    out = model(images)
+    labels, turned = masks_to_labels(out.view_parts), figures.turned(model, out, (40,))[0]
+    cells = []
+    for i, image in enumerate(images):
+        face = out.parts.visibility[i, -1] < 0.5
+        cells += [
+            figures.picture(image), figures.label_picture(labels[i], image), figures.picture(out.image[i]),
+            figures.depth_picture(out.depth[i], face), figures.normal_picture(out.normal[i] * face),
+            figures.picture(turned[i]),
+        ]  # fmt: skip
+    strip = Image.fromarray((255 * np.concatenate(cells, axis=1)).round().astype(np.uint8))
+    strip.save(make_folder(PICTURES) / f"{name}.png".replace(" ", "_"))
 
 
 def main() -> None:

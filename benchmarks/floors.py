@@ -26,7 +26,8 @@ def main() -> None:
     rows = evaluate_floors(*truth, test.fov)
     print(table(rows))
     make_folder(chosen.out.parent)
-    write_text(chosen.out, json.dumps({"data": test.fingerprint(), "figures": rows}, indent=2) + "\n")
+    record = {"command": "python -m benchmarks.floors", "data": test.fingerprint(), "figures": rows}
+    write_text(chosen.out, json.dumps(record, indent=2) + "\n")
 
 
 if __name__ == "__main__":

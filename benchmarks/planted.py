@@ -1,11 +1,14 @@
 """`python -m benchmarks.planted` holds the analysis against the planted sets, and goes on with its record.
 
 `python -m benchmarks.planted --model NAME --seeds 0 1 2 3 4 --out benchmarks/records/planted.json`; with
-`--jobs 2` on two cores. The record's `summary` is what chapter 05 shows.
+`--jobs 2` on two cores. With `--own` the default recipe is trained on the first of `--sets` before, on its
+training people, and that model analyses it. The records' `summary` is what chapter 05 shows.
 """
 
 import argparse
 import json
+import os
+import platform
 import sys
 import time
 from functools import partial
@@ -16,16 +19,18 @@ import numpy as np
 import torch
 
 from benchmarks.saliency import REGIONS, saliency
-from igc import IGCNet
+from igc import IGCNet, ModelConfig, TrainConfig, fit
+from igc.analysis import observed
 from igc.analysis.planted import answer, match, run, saliency_verdict, table, verdict
 from igc.analysis.statistics import wilson
 from igc.data.planted import PLANTED
-from igc.data.synthetic import VERSION
+from igc.data.synthetic import VERSION, SyntheticFaces
 from igc.errors import UserError
 from igc.files import make_folder, write_text
 
-RECORD = Path("benchmarks/records/planted.json")
-
+RECORD, OWN = Path("benchmarks/records/planted.json"), Path("benchmarks/records/planted-own.json")
+RUNS, FACES = Path("runs/planted"), 2048
+"""Where models of `--own` lie, and on how many faces they are trained."""
 
 KINDS = ("observed", "code")
 """Features that are analysed: the observed ones by all methods, and the codes beside them."""
@@ -41,6 +46,8 @@ def measure(model: IGCNet, planted: str, seed: int, people: int, others: bool = 
         "methods": {method: verdict(found, true) for method, found in told["observed"].items()},
         "codes": {method: verdict(found, true) for method, found in told["code"].items()},
     }
+    for said in out["codes"].values():
+        del said["rows"]  # to keep the record small
     if others:
         gains, right = saliency(planted, seed, people, size=model.config.size)
         out["saliency"] = saliency_verdict(REGIONS, gains, planted) | {"rank_one": right}
@@ -81,12 +88,12 @@ def _counts(said: list[dict]) -> dict:
         row["places"] = [each["places"] for each in said]
     if "covered" in said[0]:
         row["albedo"] = sum(any(cue == "albedo" for _, cue in each["credited"]) for each in said)
-        count = sum(len(each["rows"]) for each in said)
-        row["with 0"] = wilson(round(sum(e["covered"] * len(e["rows"]) for e in said)), count)
+        count = [each["components"] for each in said]
+        row["with 0"] = wilson(round(sum(e["covered"] * c for e, c in zip(said, count))), sum(count))
     return row
 
 
-def main(arguments: list[str] | None = None) -> int:
+def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.planted", description=__doc__)
     parser.add_argument("--model", default="synthetic-64", help="a shipped model or a run's folder")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
@@ -94,15 +101,29 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--people", type=int, default=64, help="to measure; twice as many to fit on")
     parser.add_argument("--jobs", type=int, default=1, help="processes, of a thread each")
     parser.add_argument("--quick", action="store_true", help="without swapping and saliency")
-    parser.add_argument("--out", type=Path, default=RECORD, help="the record; a part of it is gone on with")
+    parser.add_argument("--own", action="store_true", help="train a model on the first of the sets; ask it")
+    parser.add_argument("--out", type=Path, help="the record; a part of it is gone on with")
     chosen = parser.parse_args(arguments)
+    chosen.out = chosen.out or (OWN if chosen.own else RECORD)
+    return chosen
+
+
+def main(arguments: list[str] | None = None) -> int:
+    chosen = parse(arguments)
     try:
+        if chosen.own:
+            chosen.sets = chosen.sets[:1]
+            chosen.model = str(trained_on(chosen.sets[0]))
         model = IGCNet.from_pretrained(chosen.model)
         settings = {
-            "model": Path(chosen.model).name, "data": VERSION, "people": chosen.people,
+            "model": Path(chosen.model).name, "data": VERSION, "features": observed.VERSION,
+            "people": chosen.people,
             "weights": float(np.mean([p.detach().double().abs().mean() for p in model.parameters()])),
         }  # fmt: skip
-        record = begin(chosen.out, settings)
+        record = begin(chosen.out, settings) | {
+            "command": "python -m benchmarks.planted" + " --own" * chosen.own, "torch": torch.__version__,
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores, a thread each",
+        }  # fmt: skip
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -112,11 +133,35 @@ def main(arguments: list[str] | None = None) -> int:
     with get_context("spawn").Pool(chosen.jobs) as pool:
         for key, found, seconds in pool.imap_unordered(one, jobs) if chosen.jobs > 1 else map(one, jobs):
             record["results"][key] = found
-            record["summary"] = summary(record["results"])
-            write_text(chosen.out, json.dumps(record, indent=1) + "\n")
+            write_text(chosen.out, as_text(record))
             print(f"{key}: {seconds:.0f} s", flush=True)
-    print(table(summary(record["results"])))
+    record["summary"] = summary(record["results"])
+    write_text(chosen.out, as_text(record))
+    print(table(record["summary"]))
     return 0
+
+
+def as_text(record: dict) -> str:
+    """The record as JSON, a line a key and a line a result, numbers to three digits behind the point."""
+
+    def rounded(value):
+        if isinstance(value, dict):
+            return {key: rounded(each) for key, each in value.items() if key != "p"}
+        if isinstance(value, (list, tuple)):
+            return [rounded(each) for each in value]
+        return round(value, 3) if isinstance(value, float) else value
+
+    results = record["results"].items()
+    lines = [f"{json.dumps(key)}: {json.dumps(rounded(value))}" for key, value in results]
+    kept = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in record.items() if key != "results"]
+    return "{\n" + ",\n".join([*kept, '"results": {\n' + ",\n".join(lines) + "\n}"]) + "\n}\n"
+
+
+def trained_on(planted: str) -> Path:
+    """A model trained on the training people of a planted set; one that is there is not trained again."""
+    folder = RUNS / planted.replace(" ", "-")
+    fit(SyntheticFaces("train", FACES, planted=planted), ModelConfig(), TrainConfig(), folder)
+    return folder
 
 
 def begin(path: Path, settings: dict) -> dict:

@@ -345,8 +345,8 @@ measured["face_share"] = float((truth["labels"] > 0).float().mean())
 # ```
 #
 # 6 % and 2 %, where guessing gives 3 %. Only 128 pictures are asked, so that a rate has a standard error
-# of about one and a half points: neither is evidence of a leak. (The top of a tall head of hair can reach
-# the edge; ask more pictures to see whether it does.)
+# of about one and a half points: 6 % is two of them above chance, not enough to call it a leak. (The top of
+# a tall head of hair can reach the edge; ask more pictures to see whether it does.)
 # ````
 #
 # **3. How deep is a face?** Depth is in units of the distance from the camera to the face. Compute the

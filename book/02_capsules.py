@@ -123,10 +123,11 @@ figures.attention_map(attention)
 #
 # ## Decode
 #
-# From its own channels alone each part draws two maps as seen from the front: a depth (near is light), and
-# an albedo. A depth is the part's {term}`template`, which all faces share, and a {term}`departure`, which is
-# this face's. Where a part lies in the mean face, its channels say how the surface departs, and all parts go
-# along: otherwise their borders would wander from face to face.
+# Each part draws two maps as seen from the front: a depth (near is light) and, from its own channels alone,
+# an albedo. A depth is a surface that all parts have in common, the part's own {term}`template`, both of
+# them shared by all faces, and a {term}`departure`, which is this face's. Where a part lies in the mean
+# face, its channels say how the surface departs, and all parts go along: otherwise their borders would
+# wander from face to face.
 
 # %% mystnb={"image": {"alt": "Above, the depths of six parts, as bright bumps; below, their albedos"}}
 shape_code, albedo_code, view_code = (network.decomposition(e) for e in (shape, albedo, view))
@@ -289,7 +290,7 @@ figures.grid(rows, ["image", "depth in the view", "drawn", "over background"])
 #
 # ```{admonition} Ours
 # :class: ours
-# The closed head. Of all that we changed it mattered most for depth and pose;
+# The closed head. In our trials it mattered most for depth and pose;
 # [chapter 03](03_train) explains why.
 # ```
 #
@@ -449,12 +450,14 @@ measured = {
 # print(f"pixels with another winner: {(winners[0][0] != winners[1][1]).float().mean():.1%}")
 # ```
 #
-# The maps of the parts stay bit by bit the same: they are decoded from the albedo codes alone. The face as
-# a whole may change all the same, where shape decides anew which part is nearest.
+# The maps of the parts stay bit by bit the same: they are decoded from the albedo codes alone. So does
+# the whole: all parts depart together, so that the nearest part is the same one in every face. What differs
+# is the outline, where face and background change places.
 # ````
 #
-# **3. How much narrower is an open head?** From above, take a head for an ellipse: half as wide as 1, half
-# as deep as $b$. A depth map knows its front half. Turn both by $\varphi$. How wide is each?
+# **3. How much narrower is an open head?** From above, take a head for an ellipse that reaches 1 to either
+# side, and $b$ to the front and to the back. A depth map knows its front half. Turn both by $\varphi$. How
+# wide is each?
 #
 # ````{dropdown} Solution
 # The ellipse reaches $\sqrt{\cos^2\varphi + b^2 \sin^2\varphi}$ to either side. Of the front half one side

@@ -133,10 +133,10 @@ figures.curves(record["history"], ["reconstruct", "mirror", "silhouette", "contr
 # $$
 #
 # It can be negative, where small errors are expected and kept. `mirror` asks the same of the
-# {term}`mirrored reconstruction`, since faces are nearly symmetrical {cite:p}`wu2020unsup3d`. `silhouette`
-# asks that the face covers what is not background, and `contrast` that a part looks like the same part of
-# other faces ({term}`contrastive consistency`). All terms, as they are weighed, for eight faces of people
-# outside the training set, whom the model sees for the first time:
+# {term}`mirrored reconstruction` of half of a batch, since faces are nearly symmetrical
+# {cite:p}`wu2020unsup3d`. `silhouette` asks that the face covers what is not background, and `contrast`
+# that a part looks like the same part of other faces ({term}`contrastive consistency`). All terms, as they
+# are weighed, for eight faces of people outside the training set, whom the model sees for the first time:
 
 # %%
 model = IGCNet.from_pretrained(folder)
@@ -207,8 +207,8 @@ views3d.face_view(model, explained, 0)
 # **A head with sides.** A depth map knows only what is seen from the front, and without sides it is
 # narrower when it turns than a turned head is. To cover the head's outline all the same, a model turns it
 # too little and bends it back too far: the wrong end of the valley. So the vertices just beyond the
-# outline go straight back, to a learned back of the head ([with a picture in chapter 02](02_capsules)). It
-# mattered most of all four, for depth and for pose. The setting is `closed`.
+# outline go straight back, to a learned back of the head ([with a picture in chapter 02](02_capsules)). In
+# our trials it mattered most of all four, for depth and for pose. The setting is `closed`.
 #
 # **One surface.** The parts' surfaces cross where one part ends and the next begins. A price on the
 # bending of the *assembled* surface, not only of each part's own, makes them meet without a crease.
@@ -242,7 +242,7 @@ print(table({"this run": measured, **floors}))
 #
 # **Parts.** {term}`NMI`, {term}`ARI` and {term}`IoU` compare parts with the true regions; higher is
 # better. {term}`NME` is the error of {term}`landmarks <landmark>` predicted from the parts' centres, in
-# units of the distance between the eyes. [Chapter 04](04_segmentation) is about these.
+# units of the distance between the outer corners of the eyes. [Chapter 04](04_segmentation) is about these.
 #
 # **Shape.** {term}`SIDE` and {term}`MAD` are errors of depth and of normals
 # {cite:p}`eigen2014depth,wu2020unsup3d`; lower is better. Look at them together with the next step.
@@ -252,6 +252,24 @@ print(table({"this run": measured, **floors}))
 # small is the bas-relief ambiguity. Correlations do not show it: along the whole valley they stay high.
 #
 # `error_ratio` is the error of the drawing over that of the guessed background alone.
+#
+# ## The shipped model, and one part alone
+#
+# `synthetic-64` is this recipe with 4,096 faces and 15 epochs (`make weights`). *One part* is the same with
+# `--parts 1` (`make one-part`): no parts, no assembly, and so the nearest relative of Unsup3D
+# {cite:p}`wu2020unsup3d`. Both were measured by `python -m igc.evaluate` on 1,000 faces of test people;
+# these are the records.
+
+# %%
+shipped, single = (
+    json.loads(Path(path).read_text())["figures"]
+    for path in ("igc/checkpoints/synthetic-64/figures.json", "benchmarks/records/one-part.json")
+)
+print(table({"synthetic-64": shipped.pop("synthetic-64"), "one part": single["one-part"], **shipped}))
+
+# %% [markdown]
+# Is a model with parts worse at depth, light and pose than one that has nothing else to do? Compare depth,
+# light and pose in the first two columns. What one part says of NMI, ARI and IoU means nothing.
 
 # %%
 (folder / "metrics.json").write_text(json.dumps({**measured, "seconds": record["seconds"]}, indent=2) + "\n")
@@ -260,7 +278,7 @@ saved = figures.save_run_pictures(folder, model, held_out, explained)
 print("\n".join(f"{path.name}" for path in sorted(folder.iterdir())))
 
 # %% [markdown]
-# All of it now lies in the run's folder.
+# Pictures and figures of this run now lie in its folder.
 #
 # ## On a GPU, on several, and longer
 #
@@ -282,7 +300,7 @@ print("\n".join(f"{path.name}" for path in sorted(folder.iterdir())))
 # bits cannot hold.
 #
 # **Compilation.** `compile=True` hands encoder and decoders to `torch.compile`. The rasteriser has a
-# kernel of its own on a GPU.
+# kernel of its own for GPUs, which has not been timed on one.
 #
 # **Several devices.** `devices=4` above, or `accelerate launch` in a terminal, starts one process a
 # device, on one machine or on many (`accelerate config` asks). `batch_size` counts the images of all

@@ -76,7 +76,7 @@ figures.grid(rows, side=0.95)
 # 0 & \text{otherwise.} \end{cases}
 # $$
 #
-# In code these are the two lines of `segment.masks_to_labels`, for `out.view_parts`:
+# In code this is `segment.masks_to_labels`, for `out.view_parts`:
 #
 # ```
 # (parts.argmax(dim=1) + 1) * (parts.sum(dim=1) > 0.5)

@@ -69,9 +69,10 @@ class SegmentParameters(_Common):
 class AnalysisParameters(_Common):
     """Of chapter 05."""
 
+    data: str = setting("synthetic", choices=("synthetic",), about="faces whose people are known")
     out: str = setting("build/out/05_face_analysis")
     model: str = setting("synthetic-64")
-    people: int = setting(64, 4, 10**5, about="how many people to tell apart")
+    people: int = setting(64, 6, 10**5, about="how many people to tell apart")
 
 
 def start(namespace: dict[str, Any], kind: type[_Common]) -> Path:

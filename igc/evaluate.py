@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import os
+import platform
 import sys
 from pathlib import Path
 
@@ -135,7 +137,11 @@ def main(arguments: list[str] | None = None) -> int:
     rows = {Path(chosen.model).name: evaluate(model, fit, test), **evaluate_floors(fit, test, model.fov)}
     print(table(rows))
     if chosen.out:
-        record = {"data": SyntheticFaces("test", chosen.count, model.config.size, chosen.seed).fingerprint()}
+        record = {
+            "command": f"python -m igc.evaluate {Path(chosen.model).name}",
+            "data": SyntheticFaces("test", chosen.count, model.config.size, chosen.seed).fingerprint(),
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores", "torch": torch.__version__,
+        }  # fmt: skip
         write_text(Path(chosen.out), json.dumps({**record, "figures": rows}, indent=2) + "\n")
     return 0
 

@@ -106,7 +106,7 @@ def smooth_support(support: Tensor) -> Tensor:
 
 
 def alike(departure: Tensor) -> Tensor:
-    """Faces have nearly the same shape: mean squared departure from the templates, of part depths in units of
+    """Faces have nearly the same shape: mean squared departure from the mean face, of the surface in units of
     the depth range or of the support (ours; without it the shape and the outline of each face explain what a
     turn should explain)."""
     return departure.square().mean()

@@ -27,8 +27,12 @@ from igc.outputs import Decoded, Output, Parts, View
 from igc.raster import interpolate, rasterize
 from igc.raster.outlines import blend_outlines
 
-FORMAT = 3
+FORMAT = 4
 """Version of the checkpoint's layout; a checkpoint of another version is refused."""
+
+OWN = 0.3
+"""Rate at which the parts' mean depths learn what they have of their own, beside what they have in common:
+first the relief, then the borders, which follow from small differences of depth (ours)."""
 
 SHIPPED = Path(__file__).parent / "checkpoints"
 
@@ -45,11 +49,13 @@ class IGCNet(nn.Module):
         self.to_albedo = nn.Linear(features, config.channels)
         self.to_view = nn.Linear(features, config.channels)
         self.decomposition = Decomposition(config.channels, config.parts, config.shared_attention)
-        coarse, fine = config.size // 4, config.size // 2
-        self.depth_decoder = PartDecoder(config.channels, hidden, initial_depth(config.parts, coarse))
-        ellipse = initial_support(config.size // 8).expand(config.parts, -1, -1)
+        coarse, fine = config.size // 8, config.size // 2
+        start = initial_depth(config.parts, fine)
+        self.common_depth = nn.Parameter(start.mean(dim=0))
+        self.depth_decoder = PartDecoder(config.channels, hidden, (start - start.mean(dim=0)) / OWN)
+        ellipse = initial_support(coarse).expand(config.parts, -1, -1)
         self.support_decoder = PartDecoder(config.channels, hidden, ellipse)
-        blank = torch.zeros(config.parts, 3, config.size // 8, config.size // 8)
+        blank = torch.zeros(config.parts, 3, coarse, coarse)
         self.albedo_decoder = PartDecoder(config.channels, hidden, blank)
         self.detail_decoder = PartDecoder(config.channels, hidden, torch.zeros(config.parts, 3, fine, fine))
         self.vote = nn.Linear(config.channels, 6 + 4, bias=False)
@@ -103,7 +109,7 @@ class IGCNet(nn.Module):
         """Capsule codes (B, M, C) to the maps of the parts."""
         size = self.config.size
         departure = self.shared_departure(self.individuality * self._run(self.depth_decoder, shape_code))
-        surface = self.depth_decoder.template + departure
+        surface = self.mean_depth() + departure
         smooth = self.albedo_decoder.template + self._run(self.albedo_decoder, albedo_code)
         detail = self.detail_decoder.template + self._run(self.detail_decoder, albedo_code)
         own_support = self._run(self.support_decoder, shape_code).mean(dim=1, keepdim=True)
@@ -115,11 +121,15 @@ class IGCNet(nn.Module):
         colour = (upsample(smooth, size) + upsample(detail, size)).sigmoid()
         return Decoded(depth, colour, upsample(support, size), departure, detail, own_support)
 
+    def mean_depth(self) -> Tensor:
+        """The surfaces of the parts of the mean face (M, h, h), in units of the depth range around 1."""
+        return self.common_depth + OWN * self.depth_decoder.template
+
     def shared_departure(self, departure: Tensor) -> Tensor:
         """How the surface of each face departs from the mean face, (B, 1, h, h), out of what the parts' codes
         say of it, (B, M, h, h): each part speaks where it lies in the mean face. As all parts move together,
         their borders stay where they are, and a part is the same thing in every face (ours)."""
-        nearness = -self.config.sharpness * self.config.depth_range * self.depth_decoder.template.tanh()
+        nearness = -self.config.sharpness * self.config.depth_range * self.mean_depth().tanh()
         return (nearness.softmax(dim=0) * departure).sum(dim=1, keepdim=True)
 
     def _run(self, network: nn.Module, inputs: Tensor) -> Tensor | tuple[Tensor, ...]:

@@ -38,7 +38,7 @@ def objective(model: IGCNet, out: Output, target: Tensor, config: TrainConfig) -
     scale = out.confidence if config.confidence else 0 * out.confidence + 0.2
     terms = {"reconstruct": losses.reconstruct(out.image, target, scale[:, :1], config.gradient)}
     if config.mirror:
-        half = len(target) - len(target) // 2  # which is as good as all, and a tenth faster
+        half = len(target) - len(target) // 2  # drawing the mirrored faces is a fifth of a step
         mirrored = model.mirrored(out.first(half))
         term = losses.reconstruct(mirrored, target[:half], scale[:half, 1:], config.gradient)
         terms["mirror"] = config.mirror * term

@@ -36,7 +36,7 @@ class Decoded(NamedTuple):
     support: Tensor
     """(B, 1, S, S): positive on the face; every part has its say in it"""
     departure: Tensor
-    """(B, 1, S/4, S/4): how far the surface of each face departs from the templates, all parts by
+    """(B, 1, S/2, S/2): how far the surface of each face departs from the mean face's, all parts by
     the same, in units of the depth range"""
     detail: Tensor
     """(B, M, 3, S/2, S/2): fine detail of the albedo, in logits"""

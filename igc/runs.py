@@ -28,7 +28,7 @@ from igc.errors import UserError
 from igc.files import write_tensors, write_text
 from igc.model import IGCNet
 
-FORMAT = 1
+FORMAT = 2
 """Version of the state's layout; a state of another version is refused."""
 
 KEPT = 2

@@ -193,7 +193,7 @@ def test_when_no_checkpoint_can_be_read_the_run_is_refused(faces, whole, tmp_pat
 def test_a_checkpoint_of_another_format_is_refused(faces, whole, tmp_path, monkeypatch):
     shutil.copytree(whole, tmp_path / "run")
     monkeypatch.setattr(runs, "FORMAT", 99)
-    with pytest.raises(UserError, match=r"format 1, this is 99: choose another 'out'"):
+    with pytest.raises(UserError, match=r"format 2, this is 99: choose another 'out'"):
         fit(faces, TINY, QUICK, tmp_path / "run")
 
 

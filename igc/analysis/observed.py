@@ -25,6 +25,8 @@ from igc import geometry, shading
 from igc.model import IGCNet
 from igc.outputs import Output
 
+VERSION = "observed-1"
+"""Of these features: what is recorded of another version cannot be compared."""
 AXES = 32
 """Features of a component at most: principal axes."""
 DARK, FACING, BEHIND = 0.01, 0.25, 0.02

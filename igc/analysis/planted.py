@@ -94,7 +94,8 @@ def verdict(effects: Effects, true: list[Component], level: float = 0.05) -> dic
     - `ranked`: the true components come first, in any order; `ordered`: in the true order.
     - `apart`: the lowest end of their intervals is above the highest end of all others'.
     - `ahead`: each is ahead of every other component by a difference whose interval excludes 0 after Holm.
-    - `credited`: components found above 0 after Holm; `covered`: share of all intervals that contain 0.
+    - `credited`: components found above 0 after Holm; `covered`: share of the intervals of all `components`
+      that contain 0.
 
     Two true regions in the same capsule cannot be told apart: `distinct` is false then, and they count once.
     """
@@ -110,6 +111,7 @@ def verdict(effects: Effects, true: list[Component], level: float = 0.05) -> dic
         "places": [order.index(name) + 1 for name in wanted],
         "credited": [[r["part"], r["cue"]] for r in rows if r["value"] > 0 and r["holm"] < level],
         "covered": float(np.mean((found.low <= 0) & (found.high >= 0))),
+        "components": len(names),
         "rows": rows,
     }
     if wanted:

@@ -17,7 +17,6 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
-from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.book import browser
@@ -65,9 +64,7 @@ class LocalBrowser(browser.Browser):
     """A Chromium to which this machine is the whole network."""
 
     def __init__(self, home: Path):
-        alone = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
-        with patch.object(browser, "FLAGS", (*browser.FLAGS, alone)):
-            super().__init__(home)
+        super().__init__(home, "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
 
     def visit(self, address: str, width: int, dark: bool = False) -> None:
         """Opens an address in a window of this width, for a reader who asked for no motion."""

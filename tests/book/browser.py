@@ -18,13 +18,13 @@ FLAGS = (
 
 
 class Browser:
-    """One page. `home` is an empty folder. Needs websocket-client."""
+    """One page. `home` is an empty folder, `flags` are Chromium's. Needs websocket-client."""
 
-    def __init__(self, home: Path):
+    def __init__(self, home: Path, *flags: str):
         import websocket
 
         self.process = subprocess.Popen(
-            [CHROMIUM, *FLAGS, f"--user-data-dir={home}", "about:blank"],
+            [CHROMIUM, *FLAGS, *flags, f"--user-data-dir={home}", "about:blank"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         told = home / "DevToolsActivePort"
