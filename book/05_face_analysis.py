@@ -109,7 +109,8 @@ print(f"{'chance':20s} {analysis.chance(identity):6.1%} {'':18s} {analysis.chanc
 # %% [markdown]
 # How do networks without parts fare? The record of `python -m benchmarks.cross_view` has the same question,
 # across views, for more people: beside ours a 2D auto-encoder {cite:p}`hinton2006autoencoder` with as many
-# features, and Unsup3D {cite:p}`wu2020unsup3d`, published and narrow. A number after a name is a seed.
+# features, and Unsup3D {cite:p}`wu2020unsup3d` with networks of a quarter of the published width (*narrow*),
+# for the short time. A number after a name is a seed.
 
 # %%
 beside = json.loads(Path("benchmarks/records/cross_view.json").read_text())
