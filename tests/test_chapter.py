@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,12 @@ def test_a_folder_without_permission_is_named(elsewhere):
     locked.mkdir(mode=0o500)
     with pytest.raises(UserError, match="locked"):
         chapter.make_folder(locked / "out")
+
+
+def test_several_may_ask_for_the_same_folder_at_once(elsewhere):
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(chapter.make_folder, [elsewhere / "shared"] * 400))
+    assert set(made) == {elsewhere / "shared"} and not list(made[0].iterdir())
 
 
 def test_making_a_folder_twice_keeps_what_is_in_it(elsewhere):
