@@ -100,7 +100,7 @@ figures.grid(
 # from time to time. The stop button ends the run after the step that is under way, with a checkpoint.
 # Running the cell again goes on from there; so does a run that was killed.
 
-# %%
+# %% mystnb={"image": {"alt": "Six faces at the end: image, drawing, parts, depth, normals, albedo"}}
 model_config = ModelConfig(size=size, parts=parts)
 train_config = TrainConfig(
     epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, seed=seed, device=device,
