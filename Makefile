@@ -26,8 +26,9 @@ CHAPTERS := $(sort $(patsubst book/%.py,%,$(wildcard book/*.py)))
 NOTEBOOKS := $(CHAPTERS:%=book/%.ipynb)
 SMALL := $(CHAPTERS:%=build/notebooks/%.ipynb)
 FULL := $(CHAPTERS:%=build/chapters/%.ipynb)
-# What a chapter's results depend on besides the chapter: a change here executes the chapters anew.
-PACKAGE := $(shell find igc -type f -not -name '*.pyc') requirements.lock
+# What each chapter's results depend on besides the chapter: a change there executes these chapters anew.
+NEEDS := $(shell mkdir -p build && $(PYTHON) tests/book/needs.py > build/needs.mk && echo build/needs.mk)
+include $(NEEDS)
 PAGES := _config.yml _toc.yml $(shell find book -type f -not -name '*.py' -not -name '*.ipynb' \
 	-not -path '*/.*')
 
@@ -75,7 +76,7 @@ bench: | $(VENV)
 	$(BIN)/python -m benchmarks.step
 
 # ---- the book: chapters executed by papermill with their own parameters, then Jupyter Book
-build/chapters/%.ipynb: book/%.py $(PACKAGE) | book/%.ipynb $(VENV)
+build/chapters/%.ipynb: book/%.py requirements.lock | book/%.ipynb $(VENV)
 	mkdir -p $(@D)
 	rm -rf build/book_runs/$*
 	$(BIN)/papermill --no-progress-bar -p out build/book_runs/$* book/$*.ipynb $@
@@ -136,7 +137,7 @@ test-notebooks: $(SMALL) | $(VENV)
 		--nbval-sanitize-with tests/book/nbval_sanitize.cfg $(SMALL)
 	CHAPTERS_RAN=1 $(BIN)/python -m pytest -q tests/book/test_metrics.py
 
-build/notebooks/%.ipynb: book/%.py tests/book/small/%.yaml $(PACKAGE) | book/%.ipynb $(VENV)
+build/notebooks/%.ipynb: book/%.py tests/book/small/%.yaml requirements.lock | book/%.ipynb $(VENV)
 	mkdir -p $(@D)
 	rm -rf build/runs/$*
 	$(BIN)/papermill --no-progress-bar -f tests/book/small/$*.yaml book/$*.ipynb $@

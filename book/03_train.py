@@ -161,7 +161,9 @@ print("\n".join(f"{name:15s} {float(term):8.4f}" for name, term in terms.items()
 figures.explanation(held_out, explained)
 # %% [markdown]
 # Each part on its own, as it is seen from the front. A part has the same colour in the whole book, and its
-# number.
+# number. Where a part *starts* was put in by hand, before any face was seen: at the hair, the eyes, the nose,
+# the cheeks, the mouth or the neck of a face in the middle of the frame. How deep it is, what it looks like
+# and where it ends is learned.
 
 # %% mystnb={"image": {"alt": "Four faces, and beside each its six parts apart, cut out in the front view"}}
 figures.part_gallery(held_out[:4], explained)

@@ -139,7 +139,10 @@ if data == "synthetic":
 # {term}`NME` asks something else: how well the centres of the parts predict {term}`landmarks <landmark>`.
 #
 # Beside the network stand the {term}`floors <floor>`. Six horizontal bands of the true face's box are a
-# strong one, as faces are layered from top to bottom.
+# strong one, as faces are layered from top to bottom. *Where parts start* is what the network was told before
+# it saw a face: six places in the middle of the frame, for hair, eyes, nose, cheeks, mouth and neck. The same
+# map lies over every image there, however the head is turned. What the network scores beyond it, it has
+# learned.
 
 # %%
 if data == "synthetic":

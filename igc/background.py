@@ -37,6 +37,14 @@ class Background(nn.Module):
         return (ring @ self.fill).unflatten(-1, (size, size))
 
 
+def foreground(images: Tensor, background: Tensor) -> Tensor:
+    """How surely each pixel is not background, (B, 1, S, S) in [0, 1]: it differs from what `Background`
+    expects there, or its neighbours do (ours). `images`, `background` (B, 3, S, S)."""
+    difference = (images - background).square().sum(dim=1, keepdim=True).sqrt()
+    apart = 1 - (-(difference / 0.1).square()).exp()
+    return torch.nn.functional.avg_pool2d(apart, 3, stride=1, padding=1, count_include_pad=False)
+
+
 @lru_cache(maxsize=4)
 def membrane(size: int) -> Tensor:
     """(R, S*S): the harmonic extension of the R = 3 S - 2 pixels of a square's upper, left and right border

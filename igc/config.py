@@ -101,6 +101,9 @@ class ModelConfig(Config):
     )
     symmetric_shape: bool = setting(True, about="canonical depth, and with it the parts, is mirror-symmetric")
     closed: bool = setting(True, about="sides join the outline of the face to a learned back of the head")
+    start: str = setting(
+        "face", choices=("face", "bands"), about="parts start where faces have features, or as even bands"
+    )
     pose_votes: bool = setting(True, about="every part votes for the pose and the light")
     outlines: bool = setting(True, about="pixels that an outline crosses are blended by the area covered")
 
@@ -137,7 +140,8 @@ class TrainConfig(Config):
     mirror: float = setting(0.5, 0.0, 10.0, about="weight of the mirrored reconstruction")
     confidence: bool = setting(True, about="weigh residuals by a predicted scale (Unsup3D)")
     gradient: float = setting(0.5, 0.0, 10.0, about="weight of image gradients in the photometric term")
-    silhouette: float = setting(0.4, 0.0, 10.0, about="weight of the cue for what is not background")
+    silhouette: float = setting(0.8, 0.0, 10.0, about="weight of the cue for what is not background")
+    fill: float = setting(2.0, 0.0, 100.0, about="weight of the same cue, asked of every canonical point")
     contrast: float = setting(0.1, 0.0, 10.0, about="weight of the contrastive consistency of parts")
     balance: float = setting(0.1, 0.0, 10.0, about="weight that keeps every part alive")
     centre_pose: float = setting(2.0, 0.0, 100.0, about="weight that pulls the mean angles to zero")
@@ -145,8 +149,8 @@ class TrainConfig(Config):
     centre_depth: float = setting(0.5, 0.0, 1000.0, about="weight that holds the face's mean depth at 1")
     smooth: float = setting(0.2, 0.0, 1000.0, about="weight on the bending of the depth maps")
     seamless: float = setting(0.2, 0.0, 1000.0, about="weight on the bending of the assembled depth map")
-    own_outline: float = setting(0.5, 0.0, 1000.0, about="price of a face's departure from the mean outline")
-    smooth_outline: float = setting(0.3, 0.0, 1000.0, about="weight on the bending of the support map")
+    own_outline: float = setting(0.3, 0.0, 1000.0, about="price of a face's departure from the mean outline")
+    smooth_outline: float = setting(0.03, 0.0, 1000.0, about="weight on the bending of the support map")
     alike: float = setting(50.0, 0.0, 1000.0, about="price of a face's departure from the mean shape")
     detail: float = setting(0.1, 0.0, 10.0, about="price of fine detail in a part's albedo")
     compact: float = setting(0.05, 0.0, 10.0, about="weight that keeps a part in one place")

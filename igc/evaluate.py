@@ -80,6 +80,9 @@ def evaluate_floors(fit: dict, test: dict, fov: float) -> dict[str, dict[str, fl
         "k-means": (
             floors.k_means(fit, test, fit_face, face), floors.k_means(fit, fit, fit_face, fit_face),
         ),
+        "where parts start": tuple(
+            floors.where_parts_start(labels.shape[-1], len(labels)) for labels in (face, fit_face)
+        ),
         "commonest label (oracle)": (
             floors.commonest_label(fit["labels"], len(face)),
             floors.commonest_label(fit["labels"], len(fit_face)),

@@ -1,8 +1,8 @@
 """What a model must beat: answers that need no learning from images, and oracles that are given truth.
 
-Parts: six horizontal bands and a 2 x 3 grid of the true face box, k-means on position and colour, and the
-commonest true label of every pixel (an oracle). Depth: a flat plane, the mean depth of every pixel, and the
-mean canonical face at the true pose (an oracle). See the book's chapters 03 and 04.
+Parts: six horizontal bands and a 2 x 3 grid of the true face box, k-means on position and colour, where the
+parts start, and the commonest true label of every pixel (an oracle). Depth: a flat plane, the mean depth of
+every pixel, and the mean canonical face at the true pose (an oracle). See the book's chapters 03 and 04.
 """
 
 import numpy as np
@@ -11,6 +11,7 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from igc import geometry
+from igc.capsules import initial_depth
 from igc.raster import interpolate, rasterize
 
 
@@ -61,6 +62,12 @@ def _position_and_colour(images: Tensor, face: Tensor) -> tuple[np.ndarray, Tens
 def commonest_label(fit_truth: Tensor, count: int) -> Tensor:
     """(S, S): the commonest true label 0..9 of every pixel on the validation people."""
     return torch.nn.functional.one_hot(fit_truth, 10).sum(dim=0).argmax(dim=-1).expand(count, -1, -1)
+
+
+def where_parts_start(size: int, count: int, parts: int = 6) -> Tensor:
+    """Labels (N, S, S) 1..parts: where an untrained network has its parts, in the same place in all images.
+    What it was told of faces scores this much; the rest it has learned."""
+    return (initial_depth(parts, size).argmin(dim=0) + 1).expand(count, -1, -1)
 
 
 def flat_plane(test: dict) -> tuple[Tensor, Tensor]:

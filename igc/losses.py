@@ -35,24 +35,37 @@ def reconstruct(image: Tensor, target: Tensor, scale: Tensor, gradient: float) -
     return total
 
 
-def cover_foreground(alpha: Tensor, target: Tensor, background: Tensor) -> Tensor:
-    """The face covers what differs from the background and leaves the rest (ours).
+def cover_foreground(alpha: Tensor, cue: Tensor) -> Tensor:
+    """The face covers the foreground and leaves the rest (ours): `alpha`, its coverage, and `cue`, what
+    `background.foreground` gives, both (B, 1, S, S). Squared, since absolute values would pull at every
+    covered pixel whose cue is a little below 1 as hard as at one that is background."""
+    return (alpha - cue).square().mean()
 
-    `alpha` (B, 1, S, S) coverage; `target`, `background` (B, 3, S, S).
+
+def fill_foreground(inside: Tensor, cue: Tensor, covered: Tensor, hidden: Tensor) -> Tensor:
+    """What belongs to the face at all (ours). A rendering tells an outline where to go only at the outline,
+    and a point that is not drawn hears nothing. Here every canonical point asks where it would be seen: one
+    that falls on the background is no face, one that falls on foreground which nothing covers is.
+
+    All (B, S, S), at the canonical points: `inside`, how much they are face, in [0, 1]; `cue`, what
+    `background.foreground` gives where the point falls in the image, NaN for points outside of it, which are
+    left out; `covered`, how much of that place the face covers already; `hidden` bool, whether the point
+    lies behind the face.
     """
-    difference = (target - background).square().sum(dim=1, keepdim=True).sqrt()
-    foreground = 1 - (-(F.avg_pool2d(difference, 3, 1, 1) / 0.1).square()).exp()
-    return (alpha - foreground).abs().mean()
+    unseen, cue = cue.isnan(), cue.nan_to_num()
+    wanted = torch.where(inside > 0.5, (~hidden).to(cue), 1 - covered)
+    wrong = inside * (1 - cue) + (1 - inside) * cue * wanted
+    return torch.where(unseen, 0, wrong).mean()
 
 
 def keep_alive(soft: Tensor) -> Tensor:
-    """Every part owns at least half of an equal share of the face, on average over the batch (ours).
+    """Every part owns at least a fifth of an equal share of the face, on average over the batch (ours).
 
     `soft` (B, M+1, S, S).
     """
     area = ranks.mean(soft[:, :-1].mean(dim=(0, 2, 3)))
     share = area / area.sum().clamp(min=1e-6)
-    fair = 0.5 / max(1, soft.shape[1] - 1)
+    fair = 0.2 / max(1, soft.shape[1] - 1)
     return (F.relu(fair - share) / fair).square().sum() - 0.05 * (share + 1e-6).log().clamp(
         max=math.log(fair)
     ).mean()
@@ -96,7 +109,7 @@ def smooth_depth(depth: Tensor, fov: float) -> Tensor:
     """Surfaces bend little, and where they must, in one place: mean absolute second difference of depth
     (B, M, S, S), in pixel units, rounded off below 0.01 (squares would forbid the steep rim of a head)."""
     pixel = 2 * math.tan(0.5 * fov) / depth.shape[-1]
-    bends = [(depth / pixel).diff(n=2, dim=dim) for dim in (-1, -2)]
+    bends = [(depth * (1 / pixel)).diff(n=2, dim=dim) for dim in (-1, -2)]  # far faster than a division
     return sum(((bend.square() + 1e-4).sqrt() - 1e-2).mean() for bend in bends)
 
 

@@ -27,7 +27,7 @@ from igc.outputs import Decoded, Output, Parts, View
 from igc.raster import interpolate, rasterize
 from igc.raster.outlines import blend_outlines
 
-FORMAT = 4
+FORMAT = 5
 """Version of the checkpoint's layout; a checkpoint of another version is refused."""
 
 OWN = 0.3
@@ -50,10 +50,10 @@ class IGCNet(nn.Module):
         self.to_view = nn.Linear(features, config.channels)
         self.decomposition = Decomposition(config.channels, config.parts, config.shared_attention)
         coarse, fine = config.size // 8, config.size // 2
-        start = initial_depth(config.parts, fine)
+        start = initial_depth(config.parts, fine, config.start)
         self.common_depth = nn.Parameter(start.mean(dim=0))
         self.depth_decoder = PartDecoder(config.channels, hidden, (start - start.mean(dim=0)) / OWN)
-        ellipse = initial_support(coarse).expand(config.parts, -1, -1)
+        ellipse = initial_support(config.size // 4).expand(config.parts, -1, -1)
         self.support_decoder = PartDecoder(config.channels, hidden, ellipse)
         blank = torch.zeros(config.parts, 3, coarse, coarse)
         self.albedo_decoder = PartDecoder(config.channels, hidden, blank)
@@ -143,7 +143,9 @@ class IGCNet(nn.Module):
     def votes(self, view_code: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """View codes (B, M, C) to the parts' votes for the pose (B, M, 6) and the light (B, M, 5), and what
         the object takes from them: their means, (B, 6) and (B, 5)."""
-        raw = self.vote(view_code) * self.config.parts
+        raw = self.vote(view_code)
+        if self.config.shared_attention:
+            raw = raw * self.config.parts  # a part has so much less than all channels to vote with
         if not self.config.pose_votes:
             raw = raw.mean(dim=1, keepdim=True).expand_as(raw)
         turn = math.radians(self.config.rotation_range) * raw[..., :3].tanh()

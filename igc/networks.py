@@ -56,15 +56,15 @@ class PartDecoder(nn.Module):
 def upsample(maps: Tensor, size: int) -> Tensor:
     """Bicubic enlargement of (..., h, h) maps to (..., size, size), as two products with fixed matrices,
     which are faster than `interpolate` on a CPU."""
-    matrix = interpolation_matrix(maps.shape[-1], size).to(maps)
+    matrix = interpolation_matrix(maps.shape[-1], size, maps.device, maps.dtype)
     return matrix @ (maps @ matrix.T)
 
 
 @lru_cache(maxsize=32)
-def interpolation_matrix(small: int, large: int) -> Tensor:
+def interpolation_matrix(small: int, large: int, device=None, dtype=None) -> Tensor:
     """(large, small): bicubic interpolation along one axis, pixel edges aligned."""
     unit = torch.eye(small).reshape(1, 1, small, small)
-    return F.interpolate(unit, size=(large, small), mode="bicubic")[0, 0]
+    return F.interpolate(unit, size=(large, small), mode="bicubic")[0, 0].to(device, dtype)
 
 
 def _down(inputs: int, outputs: int, size: int) -> nn.Sequential:

@@ -2,9 +2,12 @@
 
 from typing import NamedTuple
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from igc import losses
+from igc import geometry, losses
+from igc.background import foreground
 from igc.config import TrainConfig
 from igc.model import IGCNet
 from igc.outputs import Output
@@ -42,8 +45,10 @@ def objective(model: IGCNet, out: Output, target: Tensor, config: TrainConfig) -
         mirrored = model.mirrored(out.first(half))
         term = losses.reconstruct(mirrored, target[:half], scale[:half, 1:], config.gradient)
         terms["mirror"] = config.mirror * term
+    cue = foreground(target, out.background).detach()
     optional = {
-        "silhouette": lambda: losses.cover_foreground(out.view_alpha, target, out.background),
+        "silhouette": lambda: losses.cover_foreground(out.view_alpha, cue),
+        "fill": lambda: filled(model, out, cue),
         "contrast": lambda: losses.consistent_parts(out.features, out.view_parts),
         "balance": lambda: losses.keep_alive(out.soft_visibility),
         "centre_pose": lambda: centred_pose(model, out.pose),
@@ -62,6 +67,26 @@ def objective(model: IGCNet, out: Output, target: Tensor, config: TrainConfig) -
         if weight:
             terms[name] = weight * term()
     return terms
+
+
+def filled(model: IGCNet, out: Output, cue: Tensor) -> Tensor:
+    """The term of that name, as far as faces may differ yet: one outline for all is drawn too wide by it."""
+    inside = 1 - out.soft_visibility[:, -1]
+    return model.individuality * losses.fill_foreground(inside, *seen_from_here(model, out, cue))
+
+
+@torch.no_grad()
+def seen_from_here(model: IGCNet, out: Output, cue: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What `losses.fill_foreground` needs to know at the canonical points, face or not: `cue` and the cover
+    where they fall in the image, and whether they lie behind what is seen there, all (B, S, S)."""
+    size = cue.shape[-1]
+    points = geometry.transform(geometry.depth_to_points(out.depth, model.fov), out.pose)
+    pixels = geometry.points_to_pixels(points, size, model.fov)
+    place = pixels[..., :2] * (2 / size) - 1
+    maps = torch.cat((cue, out.view_alpha, out.view_depth[:, None]), dim=1)
+    cue, covered, depth = F.grid_sample(maps, place, padding_mode="border", align_corners=False).unbind(1)
+    hidden = (covered > 0.999) & (pixels[..., 2] > depth + 0.01)
+    return cue.masked_fill((place.abs() > 1).any(dim=-1), torch.nan), covered.clamp(0, 1), hidden
 
 
 def centred_pose(model: IGCNet, pose: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from igc.background import Background
+from igc.background import foreground as not_background
 from igc.data import read_all
 from igc.errors import UserError
 from igc.machine import keep_memory
@@ -126,12 +127,10 @@ def as_bytes(dataset) -> Tensor:
 def cue(images: Tensor) -> Tensor:
     """How surely each pixel of images (B, 3, S, S) is not background, (B, S, S) in [0, 1].
 
-    The cue that ours is trained with (`igc.losses.cover_foreground`): what differs from the membrane that the
+    The cue that ours is trained with (`igc.background.foreground`): what differs from the membrane that the
     picture's border spans. No label is used.
     """
-    membrane = _membrane(images.shape[-1])(images)
-    difference = (images - membrane).square().sum(dim=1, keepdim=True).sqrt()
-    return 1 - (-(F.avg_pool2d(difference, 3, 1, 1)[:, 0] / 0.1).square()).exp()
+    return not_background(images, _membrane(images.shape[-1])(images))[:, 0]
 
 
 def foreground(images: Tensor, threshold: float = 0.5) -> Tensor:

@@ -156,11 +156,12 @@ def test_gradients_of_the_depth():
     assert gradcheck(lambda d: assemble(d, albedo, inside(depth), 30).soft, (depth,))
 
 
-@pytest.mark.parametrize("parts", [1, 2, 6, 9])
-def test_every_part_sees_something_at_the_start(parts):
-    depth = 1 + 0.1 * initial_depth(parts, 16)[None].tanh()
-    whole = assemble(depth, torch.zeros(1, parts, 3, 16, 16), initial_support(16)[None, None], 600)
-    assert depth.shape == (1, parts, 16, 16)
+@pytest.mark.parametrize("start", ["face", "bands"])
+@pytest.mark.parametrize("parts", [1, 2, 6, 9, 12, 15])
+def test_every_part_sees_something_at_the_start(parts, start):
+    depth = 1 + 0.1 * initial_depth(parts, 32, start)[None].tanh()
+    whole = assemble(depth, torch.zeros(1, parts, 3, 32, 32), initial_support(32)[None, None], 600)
+    assert depth.shape == (1, parts, 32, 32)
     assert (whole.visibility.sum(dim=(2, 3)) > 0).all(), "each part, and the background"
 
 

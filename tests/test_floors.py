@@ -63,6 +63,13 @@ def test_the_commonest_label_wins():
     assert floors.commonest_label(truth, 4).tolist() == 4 * [[[2, 3]]]
 
 
+def test_where_the_parts_start_is_symmetric_and_the_same_in_all_images():
+    labels = floors.where_parts_start(32, 3)
+    assert labels.shape == (3, 32, 32) and labels.unique().tolist() == [1, 2, 3, 4, 5, 6]
+    assert torch.equal(labels[0], labels[2]) and torch.equal(labels, labels.flip(-1))
+    assert labels[0, 10, 16] < labels[0, 17, 16] < labels[0, 22, 16] < labels[0, 29, 16], "from top to bottom"
+
+
 def test_the_side_of_a_flat_plane_is_the_spread_of_the_truth(faces):
     depth, normal = floors.flat_plane(faces)
     face = face_of(faces)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from igc import losses
+from igc.background import foreground
 
 FOV = math.radians(10)
 
@@ -23,7 +24,10 @@ UNFAIR = torch.tensor([0.01, 1.0, 1.0, 1.0, 1.0])[:, None, None]
 TERMS = {
     "reconstruct": (lambda image, target, scale: losses.reconstruct(image, target, scale, 0.5),
                     lambda: (images(), images(), 0.1 + torch.rand(3, 1, 16, 16))),
-    "cover_foreground": (losses.cover_foreground, lambda: (torch.rand(3, 1, 16, 16), images(), images())),
+    "cover_foreground": (losses.cover_foreground, lambda: tuple(torch.rand(2, 3, 1, 16, 16))),
+    "fill_foreground": (losses.fill_foreground,
+                        lambda: (*torch.rand(3, 3, 16, 16),
+                                 torch.rand(3, 16, 16) > 0.9)),
     "keep_alive": (losses.keep_alive, lambda: (soft_parts() * UNFAIR,)),
     "consistent_parts": (losses.consistent_parts,
                          lambda: (torch.randn(3, 5, 4, 4), soft_parts()[:, :-1])),
@@ -106,12 +110,32 @@ def test_coverage_follows_what_differs_from_the_background():
     target[..., :8] = 1
     left = torch.zeros(1, 1, 16, 16)
     left[..., :8] = 1
-    right = losses.cover_foreground(left, target, background)
-    assert right < 0.07, "all but the blurred edge"
-    assert losses.cover_foreground(torch.zeros_like(left), target, background) > 0.45
-    assert losses.cover_foreground(torch.ones_like(left), target, background) > 0.4
-    assert losses.cover_foreground(1 - left, target, background) > 0.9
-    assert losses.cover_foreground(torch.zeros_like(left), background, background) == 0
+    cue = foreground(target, background)
+    assert losses.cover_foreground(left, cue) < 0.02, "all but the blurred edge"
+    assert losses.cover_foreground(torch.zeros_like(left), cue) > 0.45
+    assert losses.cover_foreground(torch.ones_like(left), cue) > 0.4
+    assert losses.cover_foreground(1 - left, cue) > 0.9
+    assert losses.cover_foreground(torch.zeros_like(left), foreground(background, background)) == 0
+
+
+def pull(inside, cue, covered=0.0, hidden=False):
+    """Which way one canonical point is pulled: 1 to be more of the face, -1 to be less, 0 nowhere."""
+    inside = torch.full((1, 1, 1), inside, requires_grad=True)
+    cue, covered = torch.full((1, 1, 1), cue), torch.full((1, 1, 1), covered)
+    losses.fill_foreground(inside, cue, covered, torch.full((1, 1, 1), hidden)).backward()
+    return -int(inside.grad.sign())
+
+
+def test_a_canonical_point_is_face_where_it_falls_on_foreground():
+    assert pull(0.8, cue=1.0, covered=1.0) == 1, "it is face, and is to stay so"
+    assert pull(0.2, cue=1.0, covered=0.0) == 1, "what it would cover is not covered yet"
+    assert pull(0.8, cue=0.0) == pull(0.2, cue=0.0) == -1, "it would cover background"
+
+
+def test_a_canonical_point_that_would_not_be_seen_is_not_asked():
+    assert pull(0.2, cue=1.0, covered=1.0) == 0, "other points cover that place"
+    assert pull(0.8, cue=1.0, covered=1.0, hidden=True) == 0, "it lies behind the face"
+    assert pull(0.8, cue=math.nan) == pull(0.2, cue=math.nan) == 0, "it falls out of the picture"
 
 
 def test_a_part_that_vanishes_is_punished():

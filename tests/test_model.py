@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from igc import IGCNet, ModelConfig, TrainConfig, geometry, losses
 from igc.capsules import assemble
 from igc.errors import UserError
-from igc.objective import objective
+from igc.objective import objective, seen_from_here
 from igc.outputs import Output
 
 S, M, B = 32, 4, 3
@@ -153,6 +153,35 @@ def test_every_weight_gets_a_finite_gradient(images):
     for name, weight in model.named_parameters():
         assert weight.grad is not None and torch.isfinite(weight.grad).all(), name
         assert weight.grad.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_votes_are_of_one_size_whether_channels_are_dealt_out_or_not(shared):
+    torch.manual_seed(0)
+    model = IGCNet(ModelConfig(parts=6, size=S, width=8, channels=96, shared_attention=shared))
+    with torch.no_grad():
+        poses, _, pose, _ = model.votes(model.decomposition(torch.randn(500, 96)))
+    assert poses.shape == (500, 6, 6)
+    assert 0.15 < pose[:, :3].std() < 0.25, "0.02 x sqrt(96) x 60 degrees, whatever the number of channels"
+
+
+def test_canonical_points_find_the_pixels_in_which_they_are_seen(model, out):
+    """Where a point of the face is drawn, the depth there is its own; the others are hidden or beside it."""
+    inside = out.parts.visibility[:, -1] < 0.5
+    cue = torch.rand(B, 1, S, S)
+    for pose in (torch.zeros(B, 6), torch.tensor([[0.05, 1.0, 0.05, 0.0, 0.0, 0.0]]).expand(B, 6)):
+        seen = model.view(out, pose)
+        moved = out._replace(pose=pose, view_alpha=seen.alpha, view_depth=seen.depth)
+        found, covered, hidden = seen_from_here(model, moved, cue)
+        assert found.shape == covered.shape == hidden.shape == (B, S, S)
+        assert covered[inside & ~found.isnan()].mean() > 0.8, "the face covers where it is seen"
+        share = float(hidden[inside].float().mean())
+        assert share < 0.02 if pose[0, 1] == 0 else share > 0.05, (
+            f"{share}: a turned face hides some of itself"
+        )
+    frontal, covered, _ = seen_from_here(model, out._replace(pose=torch.zeros(B, 6)), out.view_alpha)
+    near = out.depth.sub(1).abs() < 0.005  # the plane that fills the frame: a pixel falls on itself
+    torch.testing.assert_close(frontal[near], out.view_alpha[:, 0][near], atol=0.2, rtol=0)
 
 
 def test_parts_keep_their_borders_whatever_the_shape_of_a_face(model, out, images):

@@ -112,7 +112,17 @@ FLOORS = [
     {"model", "data"},
     {"objective", "runs", "feed", "segment", "metrics", "floors", "views", "views3d", "stills"},
     {"figures", "export", "editing"},
-    {"train", "evaluate", "widgets", "raster_figures", "editing_figures", "records", "live", "analysis"},
+    {
+        "train",
+        "evaluate",
+        "widgets",
+        "raster_figures",
+        "editing_figures",
+        "records",
+        "live",
+        "analysis",
+        "ablations",
+    },
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 NARROW = {  # rooms that know less than their floor allows: each with all that it may know
