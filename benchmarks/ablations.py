@@ -34,13 +34,14 @@ VARIANTS: dict[str, tuple[int, dict, dict]] = {
     "shape cue only": (3, {"cues": "shape"}, {}),
     "albedo cue only": (3, {"cues": "albedo"}, {}),
     "no mirror": (3, {}, {"mirror": 0.0}),
-    "heads without sides": (3, {"closed": False}, {}),
+    "parts start as bands": (3, {"start": "bands"}, {}),
     "no pose votes": (1, {"pose_votes": False}, {}),
     "concentration alone": (1, {"shared_attention": False}, {"contrast": 0.0, "compact": 0.5}),
+    "heads without sides": (1, {"closed": False}, {}),
+    "no fill": (1, {}, {"fill": 0.0}),
     "4 parts": (1, {"parts": 4}, {}),
     "8 parts": (1, {"parts": 8}, {}),
     "12 parts": (1, {"parts": 12}, {}),
-    "1 part": (1, {"parts": 1}, {}),
 }
 """Seeds, changes of the model's settings, changes of the training's."""
 
@@ -55,11 +56,17 @@ def measure(name: str, seed: int, truth: tuple[dict, dict]) -> dict:
     if seed == 0:
         save_picture(model, truth[1]["image"][list(SHOWN)], name)
     return {
-        "variant": name, "seed": seed, "images": IMAGES * EPOCHS, "seconds": record["seconds"],
+        "variant": name, "order": list(VARIANTS).index(name), "seed": seed, "images": IMAGES * EPOCHS,
+        "seconds": record["seconds"],
         "changes": {**model_changes, **train_changes}, "setbacks": record["setbacks"],
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
-        "torch": torch.__version__, "figures": evaluate(model, *truth),
+        "machine": machine(), "torch": torch.__version__, "figures": evaluate(model, *truth),
     }  # fmt: skip
+
+
+def machine() -> str:
+    """What a run was made on."""
+    gpu = f"one {torch.cuda.get_device_name()}, shared by several runs, " if torch.cuda.is_available() else ""
+    return f"{gpu}{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
 
 
 @torch.no_grad()

@@ -145,6 +145,9 @@ print(planted.table(record["summary"]))
 print("\nThe same by a model that was trained on that set:")
 print(planted.table(own["summary"]))
 # %% [markdown]
+# Both records were made with the model that was shipped before the present one, whose parts were bands;
+# `python -m benchmarks.planted` makes them again.
+#
 # How to read it. In "nothing" no component is there to be found, and 95 % or more of the intervals should
 # contain 0. In "light" each person always stands in one light and differs in nothing else: what the model
 # gets wrong about the light can only end up in a component, so compare the columns *first* and *albedo*.

@@ -75,6 +75,16 @@ class AnalysisParameters(_Common):
     people: int = setting(64, 6, 10**5, about="how many people to tell apart")
 
 
+@dataclass(frozen=True)
+class AblationParameters(_Common):
+    """Of chapter 06."""
+
+    data: str = setting("synthetic", choices=("synthetic",), about="faces whose truth is known")
+    out: str = setting("build/out/06_ablations")
+    records: str = setting("benchmarks/records/ablations", about="what python -m benchmarks.ablations wrote")
+    pictures: str = setting("book/_assets/ablations", about="and what its runs of seed 0 drew")
+
+
 def start(namespace: dict[str, Any], kind: type[_Common]) -> Path:
     """Checks a chapter's parameters, goes to the repository's root, and returns the folder `out`, made.
 

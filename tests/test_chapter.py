@@ -17,6 +17,7 @@ CHAPTERS = {
     "03_train": chapter.TrainParameters,
     "04_segmentation": chapter.SegmentParameters,
     "05_face_analysis": chapter.AnalysisParameters,
+    "06_ablations": chapter.AblationParameters,
 }
 
 

@@ -1,0 +1,180 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: kernelspec,jupytext,-jupytext.text_representation.jupytext_version
+#     cell_metadata_filter: tags,mystnb,-all
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # What each ingredient does
+#
+# **Is it the idea that works, or something beside it?** A method has many ingredients, and the good figures
+# of the whole say nothing about any of them. So each is left out in turn, everything else stays as it is, and
+# the same figures are measured again: an {term}`ablation`.
+#
+# After this chapter you can
+#
+# - read an ablation: what is a difference, and what is the luck of a seed;
+# - say which of the paper's ingredients carry the result here, and which do not;
+# - make such a study yourself, stop it, and go on with it.
+
+# %% tags=["parameters"]
+data = "synthetic"  # the records are of the embedded faces
+seed = 0
+out = "build/out/06_ablations"
+records = "benchmarks/records/ablations"  # what python -m benchmarks.ablations wrote
+pictures = "book/_assets/ablations"  # and what its runs of seed 0 drew
+
+# %% tags=["hide-input"]
+from igc.chapter import AblationParameters, start
+
+folder = start(globals(), AblationParameters)
+
+# %%
+import json
+
+from igc import ablations
+
+found = ablations.load(records)
+first = found["full"][0]
+print(f"{sum(len(runs) for runs in found.values())} runs of {first['images']:,} images each")
+for machine in sorted({run["machine"] for runs in found.values() for run in runs}):
+    print(f"on {machine}")
+
+# %% [markdown]
+# Every run trains a network from nothing, on 2,000 embedded faces seen 20 times. The seed decides the faces,
+# the weights and their order. The figures are those of [chapter 03](03_train), measured on 512 faces of
+# people that no run has seen. Nothing is computed here: the cells read the records that
+#
+# ```
+# python -m benchmarks.ablations
+# ```
+#
+# wrote. It takes some ten minutes a run on one processor core, can be stopped at any time, and goes on where
+# it was. In the end there are five seeds of the whole model, three of most variants and one of the others;
+# what the book has of them so far is in the table.
+#
+# ## A difference, or luck?
+#
+# What the seeds of the whole model span, shaded, is luck: a variant that falls into it has shown nothing.
+# Each dot is a run. Where the whole model has one seed only, there is no span yet, and every difference is a
+# hint and no more.
+
+# %% mystnb={"image": {"alt": "A row a variant, a dot a run, for six figures; the whole model's span shaded"}}
+titles = {
+    "nmi": "NMI ↑", "ari": "ARI ↑", "iou": "IoU ↑", "side": "SIDE ↓", "mad": "normals, ° ↓",
+    "yaw_error": "yaw, ° ↓",
+}  # fmt: skip
+ablations.dots(found, titles)
+
+# %% [markdown]
+# The same as numbers: mean, and standard deviation over seeds. A star marks what lies outside of the shaded
+# span with every seed, once there are three seeds of the whole model. For a variant with one seed a star is a
+# hint; with three it is worth believing.
+
+# %%
+print(ablations.table(found, {"nmi": 3, "ari": 3, "iou": 3, "nme": 3, "side": 3}))
+
+# %%
+print(ablations.table(found, {"mad": 1, "yaw_error": 1, "light_y": 2, "foreground_iou": 3, "parts_alive": 0}))
+
+# %% [markdown]
+# ## Look at them
+#
+# Figures hide how something fails. Two faces, and what the run of seed 0 makes of each:
+
+# %% mystnb={"image": {"alt": "A row a variant: two faces, with parts, drawing, depth, normals, and turned"}}
+ablations.strips(pictures, list(found))
+# %% [markdown]
+# ## What holds of the paper's claims
+#
+# ```{admonition} The paper
+# :class: paper
+# It credits its parts to the decomposition of shape and albedo by one shared one-hot attention, to the
+# contrastive consistency of parts, and to using both cues, and shows each by leaving it out
+# {cite:p}`yu2023graphics`.
+# ```
+#
+# ```{admonition} Ours
+# :class: ours
+# The embedded faces, on which depth, pose and regions are known, so that every claim has a figure. What the
+# stars above say is true of this implementation, these faces and this length of training.
+# ```
+#
+# Read the table from the top, a row at a time, and ask of each row which of its figures moved.
+#
+# - **One-hot attention, shared by shape and albedo.** Without it every part sees both embeddings whole. The
+#   parts lose a little in every score, and depth with them: the claim holds, weakly.
+# - **Contrastive consistency.** Without it NMI and IoU are no worse, and rather better; ARI is a little
+#   lower. In this implementation it is not what makes the parts. They hang together already, since the
+#   borders are those of one mean face.
+# - **Both cues.** With shape alone dealt out to the parts, and each part's albedo drawn from all of the
+#   albedo embedding, the scores of the parts fall by about as much as without the attention.
+# - **The mirror.** Without it normals are clearly worse, and heads turn too little. Faces look as before
+#   from where they were seen; the mirror says what they are like from elsewhere. This is Unsup3D's claim,
+#   and it holds.
+# - **Where parts start.** As even bands they stay bands. Depth, pose and light hardly notice; ARI and IoU
+#   fall more than by any other change. So the regions that our parts have are in good part those that they
+#   were given to start with, while the solid head is learned. Keep this in mind when you read chapter 04.
+
+# %% tags=["remove-cell"]
+whole = {name: float(ablations.values(found["full"], name).mean()) for name in first["figures"]}
+(folder / "metrics.json").write_text(json.dumps(whole | {"variants": len(found)}, indent=2) + "\n")
+
+# %% [markdown]
+# ## What we learned
+#
+# - The luck of a seed has a size. Measure it first, on the whole model, and read everything else from there.
+# - Leaving an ingredient out is a fair question only if everything else stays, the amount of training too.
+# - Figures move in groups: what spoils the pose spoils depth and parts as well, since a part is found where
+#   the pose puts it.
+# - A start can decide more than a term of the objective. It has to be left out like any other ingredient.
+#
+# ## Exercises
+#
+# **1. An ablation of your own.** The objective has terms that no row above leaves out. Choose one from
+# [its table](losses), predict which figures get worse, and find out.
+#
+# ````{dropdown} Solution
+# Any weight can be set to 0 on the command line; the length is that of the runs above.
+#
+# ```
+# python -m igc.train --data synthetic --images 2000 --epochs 20 --smooth 0 --out runs/rough
+# python -m igc.evaluate runs/rough --count 512
+# ```
+#
+# One run is a hint. Before you believe it, do the same with `--seed 1` and `--seed 2`.
+# ````
+#
+# **2. How many seeds?** A variant's three runs all lie below the five of the whole model. If the ingredient
+# did nothing at all, how often would that happen by luck?
+#
+# ````{dropdown} Solution
+# All orders of eight runs would be equally likely. That three given ones are the lowest has one chance in
+# $\binom{8}{3} = 56$, so 1.8 %; that they are the lowest or the highest, 3.6 %. With one run it is 2 in 6, a
+# third. And the tables above have many cells: some star will be there by luck alone.
+# ````
+#
+# **3. Where is the luck?** Which of the figures differ most among seeds, compared with what the variants
+# change?
+#
+# ````{dropdown} Solution
+# ```python
+# for name in ("nmi", "ari", "iou", "nme", "side", "mad", "yaw_error"):
+#     own = ablations.values(found["full"], name)
+#     means = [ablations.values(runs, name).mean() for runs in found.values()]
+#     print(f"{name:10s} seeds span {np.ptp(own):.3f}, variants {np.ptp(means):.3f}")
+# ```
+#
+# (Import NumPy as `np` first.) A figure whose seeds span as much as its variants tells nothing here.
+# ````
+#
+# ## Where to go on
+#
+# - [The objective](losses): all terms, and whose they are.
+# - [Training](03_train): the whole model, and its figures beside all floors.
