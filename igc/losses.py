@@ -58,14 +58,14 @@ def fill_foreground(inside: Tensor, cue: Tensor, covered: Tensor, hidden: Tensor
     return torch.where(unseen, 0, wrong).mean()
 
 
-def keep_alive(soft: Tensor) -> Tensor:
-    """Every part owns at least a fifth of an equal share of the face, on average over the batch (ours).
+def keep_alive(soft: Tensor, least: float = 0.2) -> Tensor:
+    """Every part owns at least `least` of an equal share of the face, on average over the batch (ours).
 
     `soft` (B, M+1, S, S).
     """
     area = ranks.mean(soft[:, :-1].mean(dim=(0, 2, 3)))
     share = area / area.sum().clamp(min=1e-6)
-    fair = 0.2 / max(1, soft.shape[1] - 1)
+    fair = least / max(1, soft.shape[1] - 1)
     return (F.relu(fair - share) / fair).square().sum() - 0.05 * (share + 1e-6).log().clamp(
         max=math.log(fair)
     ).mean()

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from igc.background import Background
-from igc.background import foreground as not_background
 from igc.data import read_all
 from igc.errors import UserError
 from igc.machine import keep_memory
@@ -127,10 +126,13 @@ def as_bytes(dataset) -> Tensor:
 def cue(images: Tensor) -> Tensor:
     """How surely each pixel of images (B, 3, S, S) is not background, (B, S, S) in [0, 1].
 
-    The cue that ours is trained with (`igc.background.foreground`): what differs from the membrane that the
-    picture's border spans. No label is used.
+    What differs from the membrane that the picture's border spans, as ours is trained with
+    (`igc.background.foreground`), but smoothed before it is judged: a seam of a pixel is kept, so that what
+    cuts pictures by this cue loses no rim. No label is used.
     """
-    return not_background(images, _membrane(images.shape[-1])(images))[:, 0]
+    membrane = _membrane(images.shape[-1])(images)
+    difference = (images - membrane).square().sum(dim=1, keepdim=True).sqrt()
+    return 1 - (-(F.avg_pool2d(difference, 3, 1, 1)[:, 0] / 0.1).square()).exp()
 
 
 def foreground(images: Tensor, threshold: float = 0.5) -> Tensor:

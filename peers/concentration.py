@@ -23,7 +23,7 @@ class Concentration(Peer):
     source = "W.-C. Hung et al., SCOPS: Self-Supervised Co-Part Segmentation, CVPR 2019"
     deviations = (
         "Without semantic consistency and its orthonormal bases; so that no part vanishes, a price on small "
-        "parts stands in, the same as ours is trained with.",
+        "parts stands in, of the form that ours is trained with.",
         "A small U-net from random weights in place of DeepLab with a ResNet-50 that ImageNet trained.",
         "A smooth warp by 4 x 4 control points in place of the thin-plate spline.",
         "The foreground is the shared cue's, in place of a saliency map.",
@@ -57,7 +57,7 @@ class Concentration(Peer):
         small = F.adaptive_avg_pool2d(cue(images)[:, None], soft.shape[-1])
         loss = F.binary_cross_entropy(covered.clamp(1e-4, 1 - 1e-4), small)
         loss = loss + self.setting["concentration"] * concentrated(soft[:, :-1])
-        loss = loss + equivariant(self.model, images, soft) + 0.1 * keep_alive(soft)
+        loss = loss + equivariant(self.model, images, soft) + 0.1 * keep_alive(soft, least=0.5)
         if self.semantic:
             loss = loss + self.semantic * self.model.described(soft[:, :-1], images, small)
         return loss
@@ -68,7 +68,7 @@ class Scops(Concentration):
     deviations = (
         "Semantic consistency compares the colours of a pixel and its surroundings, not features of a VGG-19 "
         "that ImageNet's labels trained.",
-        "So that no part vanishes there is a price on small parts, the same as ours is trained with.",
+        "So that no part vanishes there is a price on small parts, of the form that ours is trained with.",
         *Concentration.deviations[1:],
     )
     semantic = 10.0

@@ -294,7 +294,7 @@ def test_the_best_model_is_that_of_the_epoch_with_the_lowest_loss(whole):
     best = runs.load_state(whole, json.loads(json.dumps(settings_of(SyntheticFaces("train", 32, 32)))))[
         0
     ].best
-    assert best in losses and best == min(losses[-2:])
+    assert best == losses[-1], "the one epoch of three after which faces were free to differ"
 
 
 def test_no_learning_rate_is_too_small_to_be_averaged(faces, tmp_path):
