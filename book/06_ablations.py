@@ -78,10 +78,10 @@ ablations.dots(found, titles)
 # hint; with three it is worth believing.
 
 # %%
-print(ablations.table(found, {"nmi": 3, "ari": 3, "iou": 3, "nme": 3, "side": 3}))
+print(ablations.table(found, {"nmi": 3, "ari": 3, "iou": 3, "nme": 3}))
 
 # %%
-print(ablations.table(found, {"mad": 1, "yaw_error": 1, "light_y": 2, "foreground_iou": 3, "parts_alive": 0}))
+print(ablations.table(found, {"side": 3, "mad": 1, "yaw_error": 1, "yaw_slope": 2}))
 
 # %% [markdown]
 # ## Look at them
@@ -103,7 +103,7 @@ ablations.strips(pictures, list(found))
 # ```{admonition} Ours
 # :class: ours
 # The embedded faces, on which depth, pose and regions are known, so that every claim has a figure. What the
-# stars above say is true of this implementation, these faces and this length of training.
+# rows above say is true of this implementation, these faces and this length of training.
 # ```
 #
 # Read the table from the top, a row at a time, and ask of each row which of its figures moved.

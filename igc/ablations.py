@@ -37,7 +37,7 @@ def values(runs: list[dict], figure: str) -> np.ndarray:
 def table(found: dict[str, list[dict]], columns: dict[str, int]) -> str:
     """Mean and, from three runs on, standard deviation over seeds: a line a variant, a column a figure with
     so many digits. A star: every run lies outside of what three or more runs of the whole model span."""
-    lines = [f"{'':24s}runs" + "".join(name.rjust(15) for name in columns)]
+    lines = [f"{'':21s}runs" + "".join(name.rjust(14) for name in columns)]
     for variant, runs in found.items():
         cells = []
         for name, digits in columns.items():
@@ -45,8 +45,8 @@ def table(found: dict[str, list[dict]], columns: dict[str, int]) -> str:
             mean = f"{own.mean():.{digits}f}"
             spread = f" ±{own.std(ddof=1):.{digits}f}" if len(own) > 2 else ""
             apart = len(span) > 2 and bool((own > span.max()).all() or (own < span.min()).all())
-            cells.append(f"{mean}{spread}{'*' if apart else ' '}".rjust(15))
-        lines.append(f"{variant:24s}{len(runs):4d}" + "".join(cells))
+            cells.append(f"{mean}{spread}{'*' if apart else ' '}".rjust(14))
+        lines.append(f"{variant:21s}{len(runs):4d}" + "".join(cells))
     return "\n".join(lines)
 
 
