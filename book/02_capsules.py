@@ -169,9 +169,10 @@ figures.depth_profile(part_depth[0], whole.depth[0], whole.visibility[0])
 
 # %%
 nearness = (-config.sharpness * part_depth).softmax(dim=1)
-winner = torch.nn.functional.one_hot(part_depth.argmin(dim=1), config.parts).movedim(-1, 1)
+winner = torch.nn.functional.one_hot(nearness.argmax(dim=1), config.parts).movedim(-1, 1)
 print("depth: ", torch.allclose((nearness * part_depth).sum(dim=1), whole.depth))
-print("albedo:", torch.allclose((winner[:, :, None] * part_albedo).sum(dim=1), whole.albedo))
+of_winners = (winner[:, :, None] * part_albedo).sum(dim=1)
+print("albedo:", torch.allclose(of_winners, whole.albedo))
 
 # %% [markdown]
 # The choice of the winner has no gradient; in training that of the softmax stands in for it, as above. In
@@ -400,6 +401,7 @@ editor(network, images, explained, 1)
 measured = {
     "one_hot": float((whole.visibility.sum(dim=1) == 1).float().mean()),
     "channels_dealt_once": float((attention.sum(dim=0) == 1).float().mean()),
+    "albedo_differs": float((of_winners - whole.albedo).abs().max()),
     "depth_mean": float(whole.depth[face[:, 0]].mean()),
     "face_share": float(face.float().mean()),
     "error_ratio": float((out_image - images).abs().mean() / (explained.background - images).abs().mean()),
