@@ -95,9 +95,8 @@ ablations.strips(pictures, list(found))
 #
 # ```{admonition} The paper
 # :class: paper
-# It credits its parts to the decomposition of shape and albedo by one shared one-hot attention, to the
-# contrastive consistency of parts, and to using both cues, and shows each by leaving it out
-# {cite:p}`yu2023graphics`.
+# It decomposes shape and albedo together, by one shared one-hot attention, and says that this attention and
+# a contrastive loss make the parts semantically consistent {cite:p}`yu2023graphics`.
 # ```
 #
 # ```{admonition} Ours

@@ -41,7 +41,7 @@ class Decoded(NamedTuple):
     detail: Tensor
     """(B, M, 3, S/2, S/2): fine detail of the albedo, in logits"""
     own_support: Tensor
-    """(B, 1, S/8, S/8): how far the support departs from the one that all faces share"""
+    """(B, 1, S/4, S/4): how far the support departs from the one that all faces share"""
 
 
 class View(NamedTuple):
