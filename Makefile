@@ -27,7 +27,7 @@ NOTEBOOKS := $(CHAPTERS:%=book/%.ipynb)
 SMALL := $(CHAPTERS:%=build/notebooks/%.ipynb)
 FULL := $(CHAPTERS:%=build/chapters/%.ipynb)
 # What each chapter's results depend on besides the chapter: a change there executes these chapters anew.
-NEEDS := $(shell mkdir -p build && $(PYTHON) tests/book/needs.py > build/needs.mk && echo build/needs.mk)
+NEEDS := $(shell mkdir -p build && $(PYTHON) -m tests.book.needs > build/needs.mk && echo build/needs.mk)
 include $(NEEDS)
 PAGES := _config.yml _toc.yml $(shell find book -type f -not -name '*.py' -not -name '*.ipynb' \
 	-not -path '*/.*')

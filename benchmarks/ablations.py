@@ -8,8 +8,6 @@ names some of the variants. Seed 0 of each also leaves a picture for the book.
 
 import argparse
 import json
-import os
-import platform
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,7 @@ import torch
 from PIL import Image
 
 from igc import IGCNet, ModelConfig, TrainConfig, figures, fit
+from igc.ablations import picture_path
 from igc.data import SyntheticFaces
 from igc.evaluate import evaluate, load_truth
 from igc.files import make_folder, write_text
@@ -59,14 +58,9 @@ def measure(name: str, seed: int, truth: tuple[dict, dict]) -> dict:
         "variant": name, "order": list(VARIANTS).index(name), "seed": seed, "images": IMAGES * EPOCHS,
         "seconds": record["seconds"],
         "changes": {**model_changes, **train_changes}, "setbacks": record["setbacks"],
-        "machine": machine(), "torch": torch.__version__, "figures": evaluate(model, *truth),
+        "machine": f"{record['machine']}, {torch.get_num_threads()} threads", "torch": torch.__version__,
+        "figures": evaluate(model, *truth),
     }  # fmt: skip
-
-
-def machine() -> str:
-    """What a run was made on."""
-    gpu = f"one {torch.cuda.get_device_name()}, shared by several runs, " if torch.cuda.is_available() else ""
-    return f"{gpu}{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
 
 
 @torch.no_grad()
@@ -83,7 +77,7 @@ def save_picture(model: IGCNet, images: torch.Tensor, name: str) -> None:
             figures.picture(turned[i]),
         ]  # fmt: skip
     strip = Image.fromarray((255 * np.concatenate(cells, axis=1)).round().astype(np.uint8))
-    strip.save(make_folder(PICTURES) / f"{name}.png".replace(" ", "_"))
+    strip.save(picture_path(make_folder(PICTURES), name))
 
 
 def main() -> None:

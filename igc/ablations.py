@@ -14,7 +14,6 @@ WHOLE = "full"
 """The variant from which nothing is left out."""
 TITLES = ("face", "parts", "drawn", "depth", "normals", "turned") * 2
 """Of the pictures in a strip: two faces."""
-BLUE, RED = "#4477AA", "#EE6677"
 
 
 def load(folder: str | Path) -> dict[str, list[dict]]:
@@ -57,10 +56,10 @@ def dots(found: dict[str, list[dict]], titles: dict[str, str]) -> Figure:
     names = list(found)
     for axis, (name, title) in zip(axes, titles.items(), strict=True):
         span = values(found[WHOLE], name)
-        axis.axvspan(span.min(), span.max(), color=BLUE, alpha=0.15, lw=0)
+        axis.axvspan(span.min(), span.max(), color="C0", alpha=0.15, lw=0)
         for row, variant in enumerate(names):
             own = values(found[variant], name)
-            colour = BLUE if variant == WHOLE else RED
+            colour = "C0" if variant == WHOLE else "C1"
             axis.plot(own, np.full(len(own), row), "o", ms=4, mew=0, alpha=0.8, color=colour)
         axis.set_title(title)
         axis.grid(axis="y", lw=0.3, alpha=0.6)
@@ -71,11 +70,16 @@ def dots(found: dict[str, list[dict]], titles: dict[str, str]) -> Figure:
     return figure
 
 
+def picture_path(folder: str | Path, variant: str) -> Path:
+    """Where the picture of a variant lies in `folder`."""
+    return Path(folder) / f"{variant}.png".replace(" ", "_")
+
+
 def strips(folder: str | Path, variants: list[str]) -> Figure:
     """The pictures that the runs of seed 0 left in `folder`, a row a variant. UserError if one is missing."""
     figure, axes = panels(len(variants), 1, (9.0, 0.76 * len(variants) + 0.2), layout="compressed")
     for axis, variant in zip(axes[:, 0], variants, strict=True):
-        path = Path(folder) / f"{variant}.png".replace(" ", "_")
+        path = picture_path(folder, variant)
         if not path.is_file():
             raise UserError(f"{path} is missing: run python -m benchmarks.ablations, which draws it.")
         with Image.open(path) as image:

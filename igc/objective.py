@@ -71,6 +71,8 @@ def objective(model: IGCNet, out: Output, target: Tensor, config: TrainConfig) -
 
 def filled(model: IGCNet, out: Output, cue: Tensor) -> Tensor:
     """The term of that name, as far as faces may differ yet: one outline for all is drawn too wide by it."""
+    if not model.individuality:
+        return out.support.new_zeros(())
     inside = 1 - out.soft_visibility[:, -1]
     return model.individuality * losses.fill_foreground(inside, *seen_from_here(model, out, cue))
 
