@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from toys import clock
 
 from igc.data import SyntheticFaces
 from igc.errors import UserError
@@ -17,7 +18,8 @@ SIZE = 32
 @pytest.fixture(scope="module")
 def fitted():
     peer = Morphable(SIZE, components=8, steps=20)
-    peer.fit(SyntheticFaces("train", 96, SIZE, per_identity=1), 6 / 60)
+    with clock(steps=400):
+        peer.fit(SyntheticFaces("train", 96, SIZE, per_identity=1), 1 / 60)
     return peer
 
 
@@ -76,7 +78,7 @@ def test_it_recovers_the_yaw_of_its_own_faces(fitted):
     with torch.no_grad():
         images = fitted.linear.draw(faces, background).image.clamp(0, 1)
     found = fitted.explain(images)
-    assert correlation(found.pose[:, 1], faces.pose[:, 1]) > 0.9
+    assert correlation(found.pose[:, 1], faces.pose[:, 1]) > 0.95
     assert fitted.validation_loss(images) < 0.05
     depth, _ = fitted.depth(images)
     with torch.no_grad():
