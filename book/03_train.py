@@ -82,8 +82,9 @@ from igc.objective import objective
 # ## The pictures
 #
 # `data` is a name or a folder. The embedded faces are drawn while they are read ([chapter 01](01_data)); a
-# folder's images are cut to squares and scaled. Either way the training sees what you see here, images and
-# nothing else:
+# folder's images are cut to squares and scaled. Half of the images of a batch, drawn by chance, are mirrored:
+# so there are twice as many faces to learn from, and they look to both sides. Either way the training sees
+# what you see here, images and nothing else:
 
 # %% mystnb={"image": {"alt": "Two rows of drawn faces, such as the network is trained on"}}
 train = open_dataset(data, "train", images, size, seed)
@@ -257,11 +258,11 @@ print(table({"this run": measured, **floors}))
 #
 # ## The shipped model, and one part alone
 #
-# `synthetic-64` is this recipe with 4,096 faces and 15 epochs (`make weights`). *One part* is the same with
+# `synthetic-64` is this recipe with 8,192 faces and 10 epochs (`make weights`). *One part* is the same with
 # `--parts 1` (`make one-part`): no parts, no assembly, and so the nearest relative of Unsup3D
 # {cite:p}`wu2020unsup3d`. Both were measured by `python -m igc.evaluate` on 1,000 faces of test people;
-# these are the records. That of one part is older: its outline was not yet asked of every canonical point
-# (the term `fill`), so leave the outline's figures out of the comparison.
+# these are the records. That of one part is older: of a recipe that did not yet mirror images, untie roll
+# from yaw, or ask every canonical point whether it is face. `make one-part` makes it anew.
 
 # %%
 shipped, single = (

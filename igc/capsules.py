@@ -114,10 +114,10 @@ def close(points: Tensor, face: Tensor, back: Tensor) -> Tensor:
 
 
 def initial_depth(parts: int, size: int, start: str = "face") -> Tensor:
-    """(M, size, size) starting depths, in units of the depth range around 1: one rounded bowl that opens to
-    the back, of which each part has what is nearest to its place in `STARTS`; or "bands" (also for more parts
-    than there are places), one above the other with even borders between a quarter and four fifths of the
-    height. So every part sees something from the first step (ours)."""
+    """(M, size, size) starting depths, in units of the depth range around 1: one bowl that opens to the back,
+    flatter from top to bottom than across, of which each part has what is nearest to its place in `STARTS`;
+    or "bands" (also for more parts than there are places), one above the other with even borders between a
+    quarter and four fifths of the height. So every part sees something from the first step (ours)."""
     axis = (torch.arange(size) + 0.5) / size * 2 - 1
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     if start == "face" and 1 < parts <= len(STARTS):
@@ -125,11 +125,11 @@ def initial_depth(parts: int, size: int, start: str = "face") -> Tensor:
         across, down, less = torch.tensor(places).T[..., None, None]
         away = ((x.square() + 0.0025).sqrt() - across) ** 2 + (y - down) ** 2 + less
         away = away + 0.02 * (-away / 0.02).logsumexp(dim=0)  # 0 at the nearest place, and without kinks
-        return -0.3 + 1.5 * x**2 + 0.8 * y**2 + 2.5 * away
+        return -0.3 + 1.2 * x**2 + 0.35 * y**2 + 2.5 * away
     spacing = 1.1 / max(1, parts - 2)
     centre = 0.05 + spacing * (torch.arange(parts) - 0.5 * (parts - 1))
     away = (y[None] - centre[:, None, None]) ** 2
-    return -0.3 + 1.5 * x[None] ** 2 + 0.8 * y[None] ** 2 + (3.5 if parts > 1 else 0.9) * away
+    return -0.3 + 1.2 * x[None] ** 2 + 0.35 * y[None] ** 2 + (3.5 if parts > 1 else 0.9) * away
 
 
 def initial_support(size: int) -> Tensor:

@@ -43,7 +43,16 @@ class Feed:
                 )
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
-        """The images (b, 3, S, S) in [0, 1], on the device, of an epoch's steps from `start` on."""
+        """The images (b, 3, S, S) in [0, 1], on the device, of an epoch's steps from `start` on; with
+        `config.flip` half of them, drawn at random, are mirrored."""
+        for images, coins in zip(self._read(epoch, start), self._coins(epoch, start)):
+            if self.config.flip:
+                mirrored = coins[: len(images), None, None, None].to(images.device)
+                images = torch.where(mirrored, images.flip(-1), images)
+            yield images
+
+    def _read(self, epoch: int, start: int) -> Iterator[Tensor]:
+        """The images as they are."""
         if self.streams:
             yield from self._streamed(epoch, start)
             return
@@ -71,6 +80,12 @@ class Feed:
         size = self.config.batch_size
         steps = range(start, self.steps)
         return [order[step * size : (step + 1) * size][self.rank :: self.ranks] for step in steps]
+
+    def _coins(self, epoch: int, start: int) -> Tensor:
+        """Which images of every step are mirrored for this process, (steps, b) bool, by seed and epoch."""
+        rng = torch.Generator().manual_seed(self.config.seed * 100003 + epoch)
+        coins = torch.rand(self.steps, self.config.batch_size, generator=rng) < 0.5
+        return coins[start:, self.rank :: self.ranks]
 
     def _shortest(self) -> int:
         """How many batches the process with the fewest has in the epoch with the fewest."""

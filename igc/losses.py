@@ -14,6 +14,9 @@ from torch import Tensor
 
 from igc import ranks
 
+TIED = 8.0
+"""How much the product of two angles counts beside the angles (ours)."""
+
 KEPT = 0.98
 """Share of a running mean that a step keeps: it goes over some 50 steps."""
 
@@ -131,12 +134,16 @@ def plain_albedo(detail: Tensor) -> Tensor:
 
 
 def centred_pose(pose: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
-    """Photographs are taken from all sides evenly: the running mean of the angles of `pose` (B, 6), which was
-    `before` (3,), is zero. Returns the term and the mean as it is now, without gradient (ours).
+    """Photographs are taken from all sides evenly, and a head that turns does not lean over as it does: the
+    running means of the angles of `pose` (B, 6), and of the product of yaw and roll, are zero. They were
+    `before` (4,). Returns the term and the means as they are now, without gradient (ours).
 
     The mean of one small batch would not do: it is never zero, and asking for that makes all angles smaller.
+    Without the product a face may lie back too far: as it turns, its features then rise on one side, and a
+    roll that goes with the yaw takes that away again.
     """
-    mean = KEPT * before + (1 - KEPT) * ranks.mean(pose[:, :3].mean(dim=0))
+    angles = torch.cat((pose[:, :3], TIED * pose[:, 1:2] * pose[:, 2:3]), dim=1)
+    mean = KEPT * before + (1 - KEPT) * ranks.mean(angles.mean(dim=0))
     return mean.square().sum() / (1 - KEPT), mean.detach()
 
 

@@ -27,7 +27,7 @@ from igc.outputs import Decoded, Output, Parts, View
 from igc.raster import interpolate, rasterize
 from igc.raster.outlines import blend_outlines
 
-FORMAT = 5
+FORMAT = 6
 """Version of the checkpoint's layout; a checkpoint of another version is refused."""
 
 OWN = 0.3
@@ -62,8 +62,8 @@ class IGCNet(nn.Module):
         nn.init.normal_(self.vote.weight, std=0.02)
         self.to_confidence = nn.Conv2d(2 * config.width, 2, 3, padding=1)
         self.back = nn.Parameter(torch.full((8, 8), 0.4))
-        self.register_buffer("mean_angles", torch.zeros(3))
-        """Running mean of the angles in training; see `losses.centred_pose`."""
+        self.register_buffer("mean_angles", torch.zeros(4))
+        """Running means of the angles, and of yaw times roll, in training; see `losses.centred_pose`."""
         self.background = Background(config.size)
         self.fov = math.radians(config.fov)
         self.individuality = 1.0

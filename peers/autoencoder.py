@@ -27,7 +27,9 @@ class AutoEncoder(Peer):
         def loss(images: Tensor) -> Tensor:
             return (self.model(images) - images).abs().mean()
 
-        train_loop(self.model, dataset, loss, minutes, 16, self.setting["lr"], self.seed, report)
+        train_loop(
+            self.model, dataset, loss, minutes, 16, self.setting["lr"], self.seed, report, flip=self.flip
+        )
 
     def features(self, images: Tensor) -> Tensor:
         return chunked(self.model.encode, images)

@@ -39,6 +39,8 @@ class Peer:
     """`IMAGES`, or what truth it is given, in words."""
     settings: tuple[dict, ...] = ({},)
     """The settings that the search tries; each is a dict of keyword arguments."""
+    flip: bool = True
+    """Whether half of the images are mirrored as they are drawn for a batch, as in ours."""
 
     def __init__(self, size: int, parts: int = 6, seed: int = 0, **setting):
         """`size`: S, pixels of a side. `parts`: M. `seed`: of weights and order, set here for what follows.
@@ -61,7 +63,9 @@ class Peer:
     def descend(self, dataset, minutes: float, report=None) -> None:
         """`fit` of a network that has a `loss(images)`, with the batch size and rate of its setting."""
         batch_size, rate = self.setting["batch_size"], self.setting["lr"]
-        train_loop(self.model, dataset, self.model.loss, minutes, batch_size, rate, self.seed, report)
+        train_loop(
+            self.model, dataset, self.model.loss, minutes, batch_size, rate, self.seed, report, flip=self.flip
+        )
 
     def labels(self, images: Tensor) -> Tensor | None:
         """Parts (B, S, S) int64 of images (B, 3, S, S): 0 background, 1..M. None if it has no parts."""
@@ -151,11 +155,12 @@ def foreground(images: Tensor, threshold: float = 0.5) -> Tensor:
 def train_loop(
     model: nn.Module, dataset, loss_fn: Callable[..., Tensor], minutes: float, batch_size: int = 32,
     lr: float = 1e-3, seed: int = 0, report: Callable[[int, float], None] | None = None,
-    sample: Callable[[torch.Generator], object] | None = None,
+    sample: Callable[[torch.Generator], object] | None = None, flip: bool = False,
 ) -> dict:  # fmt: skip
     """Trains `model` with Adam until `minutes` of wall time are spent; returns {"steps", "seconds", "loss"}.
 
-    Every step is `loss_fn(images)` on images (batch_size, 3, S, S) drawn at random, or `loss_fn(sample(rng))`
+    Every step is `loss_fn(images)` on images (batch_size, 3, S, S) drawn at random, with `flip` half of them
+    mirrored, or `loss_fn(sample(rng))`
     if the batches are to be made otherwise. As in ours, the learning rate rises at first and falls along a
     cosine to a twentieth, by the share of the time spent, and gradients are clipped to a norm of 1. Loading
     the images does not count. UserError if the loss is not finite.
@@ -163,7 +168,7 @@ def train_loop(
     keep_memory()
     pixels = as_bytes(dataset)
     rng = torch.Generator().manual_seed(seed)
-    sample = sample or (lambda rng: _draw(pixels, batch_size, rng))
+    sample = sample or (lambda rng: _draw(pixels, batch_size, rng, flip))
     optimiser = torch.optim.Adam((p for p in model.parameters() if p.requires_grad), lr, betas=(0.9, 0.99))
     budget, started, step, loss = 60 * minutes, time.perf_counter(), 0, torch.zeros(())
     model.train()
@@ -224,8 +229,12 @@ def small_changes(count: int, seed: int | None = None) -> tuple[Tensor, Tensor]:
     return torch.stack(rows, dim=1), 1 + 0.15 * u[:, 4:, None, None]
 
 
-def _draw(pixels: Tensor, count: int, rng: torch.Generator) -> Tensor:
-    return pixels[torch.randint(len(pixels), (count,), generator=rng)].float() / 255
+def _draw(pixels: Tensor, count: int, rng: torch.Generator, flip: bool) -> Tensor:
+    images = pixels[torch.randint(len(pixels), (count,), generator=rng)].float() / 255
+    if flip:
+        mirrored = torch.rand(count, 1, 1, 1, generator=rng) < 0.5
+        images = torch.where(mirrored, images.flip(-1), images)
+    return images
 
 
 _MEMBRANES: dict[int, Background] = {}

@@ -37,7 +37,7 @@ class Concentration(Peer):
         self.model = Network(parts)
 
     def fit(self, dataset, minutes: float, report=None) -> None:
-        train_loop(self.model, dataset, self._loss, minutes, 16, 2e-3, self.seed, report)
+        train_loop(self.model, dataset, self._loss, minutes, 16, 2e-3, self.seed, report, flip=self.flip)
 
     def labels(self, images: Tensor) -> Tensor:
         def label(images: Tensor) -> Tensor:

@@ -70,6 +70,19 @@ def test_memory_and_disk_give_the_same_batches(prepared):
     assert all(torch.equal(a, b) for a, b in zip(kept, read, strict=True))
 
 
+def test_half_of_the_images_are_mirrored_and_not_the_same_ones_every_time():
+    faces = SyntheticFaces("train", 64, 32)
+    plain = TrainConfig(epochs=3, batch_size=4, flip=False)
+    mirrored = []
+    for epoch in (0, 1):
+        pairs = zip(Feed(faces, plain, "cpu").batches(epoch), Feed(faces, CONFIG, "cpu").batches(epoch))
+        images = [pair for batches in pairs for pair in zip(*batches)]
+        mirrored.append([torch.equal(before, after.flip(-1)) for before, after in images])
+        assert mirrored[-1] == [not torch.equal(before, after) for before, after in images]
+    first, second = mirrored
+    assert 16 < sum(first) < 48 and first != second
+
+
 def test_the_global_batch_is_dealt_out_in_turn():
     faces = SyntheticFaces("train", 16, 32)
     whole = list(Feed(faces, CONFIG, "cpu").batches(0))

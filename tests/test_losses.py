@@ -36,7 +36,7 @@ TERMS = {
     "smooth_support": (losses.smooth_support, lambda: (torch.randn(3, 1, 16, 16),)),
     "alike": (losses.alike, lambda: (torch.randn(3, 4, 8, 8),)),
     "plain_albedo": (losses.plain_albedo, lambda: (torch.randn(3, 4, 3, 8, 8),)),
-    "centred_pose": (lambda pose: losses.centred_pose(pose, torch.tensor([0.1, -0.2, 0.0]))[0],
+    "centred_pose": (lambda pose: losses.centred_pose(pose, torch.tensor([0.1, -0.2, 0.0, 0.3]))[0],
                      lambda: (torch.randn(3, 6),)),
     "small_translation": (losses.small_translation, lambda: (torch.randn(3, 6),)),
     "centred_depth": (losses.centred_depth, lambda: (1 + 0.1 * torch.rand(3, 16, 16), soft_parts())),
@@ -226,9 +226,10 @@ def test_detail_costs_its_mean_absolute_value():
 
 def test_poses_are_centred_over_many_batches_not_one_by_one():
     torch.manual_seed(0)
-    mean, terms = torch.zeros(3), []
+    mean, terms = torch.zeros(4), []
     for _ in range(400):
         pose = torch.randn(16, 6)
+        pose[:, 2] *= 1 / losses.TIED
         pose[:, 3:] += 1
         term, mean = losses.centred_pose(pose, mean)
         terms.append(float(term) * (1 - losses.KEPT))
@@ -237,15 +238,30 @@ def test_poses_are_centred_over_many_batches_not_one_by_one():
     )
     for _ in range(400):
         term, mean = losses.centred_pose(torch.full((4, 6), 0.1), mean)
-    torch.testing.assert_close(mean, torch.full((3,), 0.1), atol=2e-3, rtol=0)
+    wanted = torch.tensor([0.1, 0.1, 0.1, 0.01 * losses.TIED])
+    torch.testing.assert_close(mean, wanted, atol=2e-3, rtol=0)
 
 
 def test_the_pull_to_the_centre_is_twice_the_mean():
     pose = torch.zeros(4, 6, requires_grad=True)
-    losses.centred_pose(pose, torch.tensor([0.2, 0.0, -0.1]))[0].backward()
+    losses.centred_pose(pose, torch.tensor([0.2, 0.0, -0.1, 0.5]))[0].backward()
     wanted = 2 * losses.KEPT * torch.tensor([0.2, 0.0, -0.1]) / 4
-    torch.testing.assert_close(pose.grad[:, :3], wanted.expand(4, 3))
+    torch.testing.assert_close(pose.grad[:, :3], wanted.expand(4, 3), msg="no yaw, no roll: nothing is tied")
     assert (pose.grad[:, 3:] == 0).all()
+
+
+def test_a_roll_that_goes_with_the_yaw_is_undone():
+    yaw = torch.linspace(-0.7, 0.7, 16)
+    turned, other = torch.zeros(16, 6), torch.zeros(16, 6)
+    turned[:, 1], other[:, 1] = yaw, yaw
+    turned[:, 2], other[:, 2] = 0.1 * yaw, 0.1 * yaw.abs() - 0.1 * yaw.abs().mean()
+    turned.requires_grad_()
+    term, mean = losses.centred_pose(turned, torch.zeros(4))
+    assert float(mean[3]) == pytest.approx((1 - losses.KEPT) * losses.TIED * 0.1 * float(yaw.square().mean()))
+    term.backward()
+    slope = (turned.grad[:, 2] * yaw).sum() / yaw.square().sum()
+    assert slope > 0, "descent takes the roll back"
+    assert losses.centred_pose(other, torch.zeros(4))[0] < 1e-6 < term, "an even roll costs nothing"
 
 
 def test_translations_are_small_one_by_one():

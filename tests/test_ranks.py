@@ -68,7 +68,7 @@ def statistics(rank, world, folder):
     terms = {
         "alive": losses.keep_alive(soft),
         "contrast": losses.consistent_parts(features, soft[:, :-1]),
-        "pose": losses.centred_pose(pose, torch.zeros(3))[0],
+        "pose": losses.centred_pose(pose, torch.zeros(4))[0],
     }
     found = {}
     for name, term in terms.items():

@@ -4,7 +4,7 @@ import time
 
 import pytest
 import torch
-from toys import Discs
+from toys import Discs, clock
 
 from igc import UserError
 from igc.data import FACE_PARTS, SyntheticFaces
@@ -95,6 +95,20 @@ def test_the_loop_takes_batches_that_are_made_otherwise():
 
     train_loop(model, Discs(4), loss, 0.2 / 60, sample=lambda rng: torch.rand(5, 1, generator=rng))
     assert set(seen) == {(5, 1)}
+
+
+def test_half_of_what_the_loop_draws_is_mirrored():
+    model, discs, seen = torch.nn.Conv2d(3, 3, 1), Loaded(Discs(1)), []
+
+    def loss(images):
+        seen.extend(torch.equal(image, discs.batch([0])["image"][0].flip(-1)) for image in images)
+        return model(images).square().mean()
+
+    for flip in (True, False):
+        with clock(steps=20):
+            train_loop(model, discs, loss, 1 / 60, 8, flip=flip)
+        share, seen[:] = sum(seen) / len(seen), []
+        assert 0.3 < share < 0.7 if flip else share == 0
 
 
 def test_a_loss_that_is_not_finite_ends_the_loop_with_a_sentence():

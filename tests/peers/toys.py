@@ -63,6 +63,7 @@ def clock(steps: int):
 
 def learns(peer, wanted: float = 0.7, steps: int = 300) -> bool:
     """Whether a system finds the discs in images that it has not seen."""
+    peer.flip = False  # what is left stays left
     with clock(steps):
         peer.fit(Discs(), 1 / 60)
     return score(peer, Discs(48, seed=1)) > wanted
