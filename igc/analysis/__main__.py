@@ -104,7 +104,10 @@ def report(model: IGCNet, data: Labelled, chosen, out: Path) -> dict:
         swapped = swap(model, data.images, people, freed, seen.atlas, chosen.seed)
         effects["swap"] = swapped.effects
         written |= {"recognition": rows, "across views": reason or "yaw as the model sees it"}
-        written["swap"] = {"all components": swapped.everything, "recogniser": swapped.accuracy}  # fmt: skip
+        written["swap"] = {
+            "all components": swapped.everything, "recogniser": swapped.accuracy,
+            "recogniser above chance": swapped.knows,
+        }  # fmt: skip
         write_text(out / "recognition.csv", _csv(rows))
         roc(curves).savefig(out / "roc.png", dpi=110)
     tables = {method: each.table() for method, each in effects.items()}

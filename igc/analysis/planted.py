@@ -67,7 +67,8 @@ def run(
     to fit on.
 
     Light and pose, as the model sees them, are allowed for in every capsule; the light is a component of its
-    own beside them. `kinds`: see `features.describe`. Swapping needs observed features, and knows no light.
+    own beside them. `kinds`: see `features.describe`. Swapping needs observed features, knows no light, and is
+    left out where its recogniser knows nobody.
     """
     images, identity = [], []
     for split, count in ((FIT, 2 * people), (TEST, people)):
@@ -84,7 +85,9 @@ def run(
         told[kind] = analyse(found.parts | {LIGHT: found.light}, who, circumstances=how, fit=fit, seed=seed)
         if swaps and found.atlas:
             freed = {name: allow_for(part, how, fit)[first:] for name, part in found.parts.items()}
-            told[kind]["swap"] = swap(model, images[1], identity[1], freed, found.atlas, seed).effects
+            swapped = swap(model, images[1], identity[1], freed, found.atlas, seed)
+            if swapped.knows:
+                told[kind]["swap"] = swapped.effects
     return told
 
 

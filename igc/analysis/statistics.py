@@ -63,7 +63,7 @@ def estimate(gains: ndarray, members: ndarray, weight: ndarray | None = None) ->
         pairs, pair = np.unique(ordered[:, 0] * n + ordered[:, 1], return_inverse=True)
         alone = (_sum_by(rest, pair, len(pairs)) ** 2).sum(axis=1) * len(pairs) / max(1, len(pairs) - 1)
         variance = np.maximum(variance - alone, alone)
-    return _estimate(value, np.sqrt(variance) / weight.sum(), n // sides - 1)
+    return _estimate(value, np.sqrt(variance) / abs(weight.sum()), n // sides - 1)
 
 
 def pooled(estimates: list[Estimate], freedom: int) -> Estimate:

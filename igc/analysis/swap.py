@@ -22,6 +22,7 @@ from igc.analysis.features import Component
 from igc.analysis.importance import Effects
 from igc.analysis.observed import DARK, Atlas
 from igc.analysis.recognition import halves
+from igc.analysis.statistics import interval
 from igc.errors import UserError
 from igc.model import IGCNet
 
@@ -50,8 +51,9 @@ class Recogniser:
         scores = self._line.decision_function(_flat(images))
         return np.stack([-scores, scores], axis=1) / 2 if scores.ndim == 1 else scores
 
-    def accuracy(self, images: Tensor, identity: ndarray) -> float:
-        return float((self.people[self.scores(images).argmax(axis=1)] == identity).mean())
+    def right(self, images: Tensor, identity: ndarray) -> ndarray:
+        """Whether it names the people of images, (N,) bool."""
+        return self.people[self.scores(images).argmax(axis=1)] == identity
 
 
 class Swaps(NamedTuple):
@@ -63,6 +65,8 @@ class Swaps(NamedTuple):
     """the same for all components at once"""
     accuracy: float
     """of the recogniser, on photographs that it was not fitted on"""
+    knows: bool
+    """whether that is above chance with its whole 95 % interval over people; if not, believe no effect"""
 
 
 @torch.no_grad()
@@ -95,13 +99,15 @@ def swap(
     way = towards(images[givers]) - start
     moved = np.stack([towards(changed(images[faces], each)) - start for each in changes])
     test = split.probes
+    accuracy, low, _ = interval(recogniser.right(images[test], identity[test]), identity[test], seed)
     return Swaps(
         Effects(
             names, moved, np.stack([first, second], axis=1), np.full(len(faces), way.mean()),
             np.zeros(len(faces), int),
         ),
         float((towards(changed(images[faces], changes.sum(dim=0))) - start).mean() / way.mean()),
-        recogniser.accuracy(images[test], identity[test]),
+        accuracy,
+        low > 1 / len(recogniser.people),
     )  # fmt: skip
 
 

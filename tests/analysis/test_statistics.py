@@ -23,6 +23,9 @@ def test_the_interval_of_people_is_that_of_a_mean():
 def test_weights_make_a_ratio():
     found = estimate(np.array([[1.0, 6.0, 2.0]]), np.arange(3)[:, None], np.array([1.0, 3.0, 1.0]))
     assert found.value[0] == pytest.approx(9 / 5)
+    turned = estimate(np.array([[1.0, 6.0, 2.0]]), np.arange(3)[:, None], np.array([-1.0, -3.0, -1.0]))
+    assert turned.value[0] == pytest.approx(-9 / 5) and turned.error[0] == pytest.approx(found.error[0])
+    assert turned.low[0] < turned.value[0] < turned.high[0]
 
 
 @pytest.mark.parametrize("shared", [0, 1])
