@@ -129,9 +129,9 @@ print(f"{'chance':22s} {'':15s}  {beside['chance']:6.1%}")
 # images) and *Shapley values*, the mean gain over all orders in which components can come
 # {cite:p}`shapley1953value`. *Swap* gives a photograph another person's part and asks a recogniser of
 # images alone {cite:p}`belhumeur1997fisherfaces`. The four are fitted on other people, the two recognisers
-# on other photographs of the same people; where the one of *swap* knows them no better than chance, swap has no
-# say in that seed. Beside them stands gradient saliency
-# {cite:p}`simonyan2014saliency` of a 2D network, which knows regions, but neither shape nor albedo.
+# on other photographs of the same people; where that of *swap* knows them no better than chance, swap has no
+# say. Beside them stands gradient saliency {cite:p}`simonyan2014saliency` of a 2D network, which knows
+# regions, but neither shape nor albedo.
 #
 # The columns count seeds, each with new people: the true components come *first*, *in order*, with
 # intervals *apart* from all others', and *ahead* of each by a difference that is sure after Holm's

@@ -67,8 +67,8 @@ def run(
     to fit on.
 
     Light and pose, as the model sees them, are allowed for in every capsule; the light is a component of its
-    own beside them. `kinds`: see `features.describe`. Swapping needs observed features, knows no light, and is
-    left out where its recogniser knows nobody.
+    own beside them. `kinds`: see `features.describe`. Swapping needs observed features, knows no light, and
+    is left out where its recogniser knows nobody.
     """
     images, identity = [], []
     for split, count in ((FIT, 2 * people), (TEST, people)):
