@@ -54,9 +54,9 @@ train: book/03_train.ipynb | $(VENV)
 	mkdir -p runs/03_train
 	$(BIN)/papermill --no-progress-bar --stdout-file - --stderr-file - $< runs/03_train/03_train.ipynb
 
-# Makes the shipped model again (some twenty minutes on two cores), its figures, its record and its pictures.
+# Makes the shipped model again (some forty minutes on one core), its figures, its record and its pictures.
 weights: | $(VENV)
-	$(BIN)/python -m igc.train --data synthetic --images 8192 --epochs 10 --out runs/synthetic-64
+	$(BIN)/python -m igc.train --data synthetic --images 20480 --epochs 10 --out runs/synthetic-64
 	$(BIN)/python -m igc.evaluate runs/synthetic-64 --out igc/checkpoints/synthetic-64/figures.json
 	cp runs/synthetic-64/{model.safetensors,config.json,record.json} igc/checkpoints/synthetic-64/
 	$(BIN)/python -m benchmarks.card
@@ -66,7 +66,7 @@ weights: | $(VENV)
 
 # The same recipe with a single part, for chapter 03.
 one-part: | $(VENV)
-	$(BIN)/python -m igc.train --data synthetic --images 8192 --epochs 10 --parts 1 --out runs/one-part
+	$(BIN)/python -m igc.train --data synthetic --images 20480 --epochs 10 --parts 1 --out runs/one-part
 	$(BIN)/python -m igc.evaluate runs/one-part --out benchmarks/records/one-part.json
 
 lab: $(NOTEBOOKS) | $(VENV)

@@ -258,7 +258,7 @@ print(table({"this run": measured, **floors}))
 #
 # ## The shipped model, and one part alone
 #
-# `synthetic-64` is this recipe with 8,192 faces and 10 epochs (`make weights`). *One part* is the same with
+# `synthetic-64` is this recipe with 20,480 faces and 10 epochs (`make weights`). *One part* is the same with
 # `--parts 1` (`make one-part`): no parts, no assembly, and so the nearest relative of Unsup3D
 # {cite:p}`wu2020unsup3d`. Both were measured by `python -m igc.evaluate` on 1,000 faces of test people;
 # these are the records. That of one part is older: of a recipe that did not yet mirror images, untie roll
