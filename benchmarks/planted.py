@@ -21,7 +21,7 @@ import torch
 from benchmarks.saliency import REGIONS, saliency
 from igc import IGCNet, ModelConfig, TrainConfig, fit
 from igc.analysis import observed
-from igc.analysis.planted import answer, match, run, saliency_verdict, table, verdict
+from igc.analysis.planted import answer, cues, match, run, saliency_verdict, table, verdict
 from igc.analysis.statistics import wilson
 from igc.data.planted import PLANTED
 from igc.data.synthetic import VERSION, SyntheticFaces
@@ -38,13 +38,13 @@ KINDS = ("observed", "code")
 
 def measure(model: IGCNet, planted: str, seed: int, people: int, others: bool = True) -> dict:
     """All that is recorded of one planted set and seed."""
-    matched = match(model, planted, seed)
-    true = answer(planted, matched)
+    shares = match(model, planted, seed)
+    true = answer(planted, shares)
     told = run(model, planted, seed, people, kinds=KINDS, swaps=others)
     out = {
-        "matched": {name: each._asdict() for name, each in matched.items()},
-        "methods": {method: verdict(found, true) for method, found in told["observed"].items()},
-        "codes": {method: verdict(found, true) for method, found in told["code"].items()},
+        "shown": {cue.region: row.round(3).tolist() for cue, row in zip(cues(planted), shares)},
+        "methods": {method: verdict(found, *true) for method, found in told["observed"].items()},
+        "codes": {method: verdict(found, *true) for method, found in told["code"].items()},
     }
     for said in out["codes"].values():
         del said["rows"]  # to keep the record small

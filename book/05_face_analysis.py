@@ -169,7 +169,7 @@ print(planted.table(own["summary"]))
 # Where one of the two is read better than the other, the stronger one takes most of the share.
 
 # %% mystnb={"image": {"alt": "Bars with intervals for components and the light, side by side by method"}}
-truth = planted.answer("redundant", planted.match(network, "redundant", seed))
+truth, _ = planted.answer("redundant", planted.match(network, "redundant", seed))
 twice = planted.run(network, "redundant", seed, people=min(people, 32), swaps=False)["observed"]
 print("planted:", ", ".join(f"part {part + 1}'s {cue}" for part, cue in truth))
 drawing.method_bars(twice, "chance above 1/2")

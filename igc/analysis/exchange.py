@@ -108,7 +108,7 @@ def exchange(
     yaw = torch.cat([model(batch).pose[:, 1] for batch in images.split(64)]).abs().numpy()
     front = [min(split.probes[identity[split.probes] == who], key=lambda i: yaw[i]) for who in people[:6]]
     one, two = (at.ravel() for at in np.meshgrid(range(SIDES), range(SIDES, 2 * SIDES), indexing="ij"))
-    names = list(atlas.bases)
+    names = list(atlas.patterns)
     means = {name: person_means(parts[name], identity, split.probes) for name in names}
     faces = images[np.array(front)[one]]
     changes = drawn_changes(model, faces, atlas, {n: means[n][two] - means[n][one] for n in names})

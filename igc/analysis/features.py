@@ -87,7 +87,7 @@ def describe_as(
     pose, light = found["pose"], found["light"]
     told = {kind: Description(_cut(model, found, kind), pose, light) for kind in kinds if kind != "observed"}
     if looks:
-        atlas, parts = fit_atlas(joined_looks(looks), fit)
+        atlas, parts = fit_atlas(joined_looks(looks), light, fit)
         told["observed"] = Description(parts, pose, light, atlas)
     return told
 

@@ -2,15 +2,9 @@
 
 A capsule's depth and pose tell where in the photograph each point of the canonical face lies. Its colour
 there over the model's shading, in logarithms, is what the albedo would have to be (`look`). What differs
-from the mean face, part by part, is then dealt out to the two cues (`fit_atlas`; all of it is ours):
-
-- *Hue*: white light darkens a colour and leaves its hue, so that a change of hue is albedo.
-- *Contrast*: brightness that strengthens or weakens the marks of the mean face, where they are, is albedo.
-- Brightness that changes smoothly over the whole face is light, and so is overall brightness.
-- Any other change of brightness, such as another shading, or marks where the mean face has none, is shape.
-
-Grey paint that the mean face has no mark for therefore counts as shape, and a shape that moves a mark counts
-as albedo as far as this looks like another contrast or hue. Nothing here is told who is who.
+from the mean face, part by part, is then dealt out to shape and albedo by whether it depends on the light
+(`cues`), but for brightness that changes smoothly over the whole face, which is light itself. All of it is
+ours. Nothing here is told who is who.
 """
 
 from typing import NamedTuple
@@ -18,23 +12,18 @@ from typing import NamedTuple
 import numpy as np
 import torch.nn.functional as F
 from numpy import ndarray
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from igc import geometry, shading
+from igc.analysis import cues
 from igc.model import IGCNet
 from igc.outputs import Output
 
-VERSION = "observed-1"
+VERSION = "observed-2"
 """Of these features: what is recorded of another version cannot be compared."""
-AXES = 32
-"""Features of a component at most: principal axes."""
 DARK, FACING, BEHIND = 0.01, 0.25, 0.02
 """Added to colours before their logarithm is taken; the least cosine between a surface that is trusted and
 the line of sight; the depth by which a hidden point lies behind what is seen."""
-MARKS, WINDOW, APART, CALM = 2.5, 4.0, 4, 0.02
-"""Of the mean face's marks, in cells: the width of the blur that they stand out of, and the width and spacing
-of the windows in which their contrast may change; the ridge that keeps these changes calm."""
 SMOOTH = 5
 """Degree of the changes of brightness over the whole face that are left to the light."""
 
@@ -50,31 +39,23 @@ class Look(NamedTuple):
     """(M, s, s): in what share of the faces each part is there, the same on both sides"""
 
 
-class Basis(NamedTuple):
-    """Of one component."""
-
-    cells: ndarray
-    """indices into s * s of the part's cells"""
-    mean: ndarray
-    axes: ndarray
-    """(channels * cells, K), orthonormal: channels are brightness, then for albedo two of hue"""
-
-
 class Atlas(NamedTuple):
-    """The mean face, and the axes along which the parts' shape and albedo differ from it."""
+    """The mean face, and how the parts' shape and albedo differ from it."""
 
     mean: ndarray
     """(3, s, s): brightness, and red and blue over green, in logarithms"""
-    bases: dict
-    """`Basis` by component"""
+    cells: list
+    """of every part, indices into s * s"""
+    patterns: dict
+    """`cues.Patterns` by component"""
 
-    def draw(self, component: tuple, features: ndarray) -> ndarray:
-        """What features (N, K) of a component stand for: changes (N, 3, s, s) of the logarithms of red, green
-        and blue in the canonical frame; linear."""
-        basis, side = self.bases[component], self.mean.shape[-1]
+    def draw(self, component: tuple, features: ndarray, light: ndarray) -> ndarray:
+        """What features (N, K) of a component stand for in lights (N, 5): changes (N, 3, s, s) of the
+        logarithms of red, green and blue in the canonical frame; linear in the features."""
+        side = self.mean.shape[-1]
         drawn = np.zeros((len(features), 3, side * side))
-        rows = (features @ basis.axes.T).reshape(len(features), -1, len(basis.cells))
-        drawn[:, : rows.shape[1], basis.cells] = rows
+        changes = self.patterns[component].drawn(features, cues.slopes(light))
+        drawn[:, :, self.cells[component[0]]] = changes
         bright, red, blue = drawn.reshape(-1, 3, side, side).transpose(1, 0, 2, 3)
         green = bright - (red + blue) / 3
         return np.stack((green + red, green, green + blue), axis=1)
@@ -106,25 +87,20 @@ def joined_looks(looks: list[Look]) -> Look:
     return Look(colour, seen, (places + places[..., ::-1]) / 2)
 
 
-def fit_atlas(looked: Look, fit: ndarray | None = None) -> tuple[Atlas, dict]:
-    """The atlas, and the features (N, K) of every component; fitted without labels on the rows `fit`, or all.
-
-    What is hidden is taken from the other side of the face, and where that is hidden too, from the mean.
-    """
+def fit_atlas(looked: Look, light: ndarray, fit: ndarray | None = None) -> tuple[Atlas, dict]:
+    """The atlas, and the features (N, K) of every component, in lights (N, 5); fitted without labels on the
+    rows `fit`, or all."""
     fit = np.arange(len(looked.seen)) if fit is None else fit
     maps, mean = _differences(looked, fit)
-    marks = 0.5 * (mean[0] + mean[0, :, ::-1])
-    marks = marks - gaussian_filter(marks, MARKS)
     owner, face = looked.places.argmax(axis=0), looked.places.sum(axis=0) > 0.5
-    bases, features = {}, {}
-    for part in range(len(looked.places)):
-        cells = np.flatnonzero((owner == part) & face)
-        bright, *hues = maps.reshape(len(maps), 3, -1)[:, :, cells].transpose(1, 0, 2)
-        contrast = bright @ _contrast(marks, cells)
-        albedo = np.concatenate((contrast, *hues), axis=1)
-        for cue, values in (("shape", bright - contrast), ("albedo", albedo)):
-            bases[part, cue], features[part, cue] = _principal(values, fit, cells)
-    return Atlas(mean, bases), features
+    cells = [np.flatnonzero((owner == part) & face) for part in range(len(looked.places))]
+    maps, seen = maps.reshape(len(maps), 3, -1), looked.seen.reshape(len(maps), -1)
+    patterns, features = {}, {}
+    for part, own in enumerate(cells):
+        found = cues.separate(maps[:, :, own], seen[:, own], light, fit)
+        for cue, (pattern, values) in found.items():
+            patterns[part, cue], features[part, cue] = pattern, values
+    return Atlas(mean, cells, patterns), features
 
 
 def _differences(looked: Look, fit: ndarray) -> tuple[ndarray, ndarray]:
@@ -149,26 +125,3 @@ def _evenly_lit(bright: ndarray, face: ndarray) -> ndarray:
     even = bright.copy()
     even[:, face] -= (bright[:, face] @ axes) @ axes.T
     return even
-
-
-def _contrast(marks: ndarray, cells: ndarray) -> ndarray:
-    """The projection (cells, cells) of brightness on local changes of the contrast of `marks` (s, s)."""
-    side = len(marks)
-    y, x = np.divmod(cells, side)
-    middle = np.arange(1, side, APART)
-    down, across = (np.exp(-((at[None] - middle[:, None]) ** 2) / (2 * WINDOW**2)) for at in (y, x))
-    windows = (down[:, None] * across[None]).reshape(-1, len(cells)) * marks.ravel()[cells]
-    windows = windows[np.linalg.norm(windows, axis=1) > CALM]
-    return windows.T @ np.linalg.solve(windows @ windows.T + CALM * np.eye(len(windows)), windows)
-
-
-def _principal(values: ndarray, fit: ndarray, cells: ndarray) -> tuple[Basis, ndarray]:
-    """Principal axes of the rows `fit` of `values` (N, F), and all rows along them (N, K)."""
-    if not len(cells):
-        return Basis(cells, np.zeros(0), np.zeros((0, 0))), np.zeros((len(values), 0))
-    mean = values[fit].mean(axis=0)
-    centred = (values - mean).astype(float)
-    count = min(AXES, values.shape[1], len(fit) - 1)
-    _, axes = np.linalg.eigh(centred[fit].T @ centred[fit])
-    axes = axes[:, : -count - 1 : -1]
-    return Basis(cells, mean, axes), centred @ axes

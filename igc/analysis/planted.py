@@ -1,62 +1,64 @@
 """Holding the analysis against known answers: the planted sets of `SyntheticFaces`.
 
-The analysis gets images and names of people. The truth is used for one thing only, after it: which capsule is
-where the answer was written, found on validation people by the pixels that capsules and true regions share.
+The analysis gets images and names of people. The truth is used for one thing only, after it: in which
+capsules the answer shows, found on validation people who are drawn with it and without.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy import ndarray
+from scipy.ndimage import distance_transform_edt
 
 from igc.analysis.features import LIGHT, Component, allow_for, describe_as, turns
 from igc.analysis.importance import Effects, analyse
 from igc.analysis.statistics import holm
 from igc.analysis.swap import swap
 from igc.data import LABELS, SyntheticFaces
-from igc.data.planted import PLANTED
+from igc.data.planted import PLANTED, Cue
 from igc.model import IGCNet
 from igc.segment import labels
 
 FIT, TEST, MATCH = "train", "test", "validation"
 """The splits that the analysis is fitted on, measured on, and scored by; all have different people."""
+SHOWS = 0.1
+"""A capsule is not wrong where at least this share of a cue shows, even if another shows more of it."""
 
 
-class Match(NamedTuple):
-    """Which capsule a true region belongs to, on validation people."""
-
-    part: int
-    """the capsule that covers most of the region, from 0"""
-    covered: float
-    """share of the region's pixels that the capsule covers"""
-    filled: float
-    """share of the capsule's pixels that lie in the region"""
+def cues(planted: str) -> list[Cue]:
+    """The cues of a planted set, the strongest first."""
+    return sorted(PLANTED[planted], key=lambda cue: -cue.weight)
 
 
-def match(model: IGCNet, planted: str, seed: int, count: int = 64) -> dict[str, Match]:
-    """The capsule of every true region of the face, by name; see `Match`."""
-    faces = SyntheticFaces(MATCH, count, model.config.size, seed, planted=planted)
-    truth = faces.batch(range(count))
-    found = labels(model, truth["image"])
-    parts = model.config.parts
-    table = torch.bincount(
-        (truth["labels"] * (parts + 1) + found).flatten(), minlength=len(LABELS) * (parts + 1)
+def match(model: IGCNet, planted: str, seed: int, count: int = 64) -> ndarray:
+    """In which share each of a set's `cues` shows in each capsule, (cues, M): of all that the image changes
+    by when the cue is there, and no longer the middle of its range. A change belongs to the nearest cue."""
+    places = [LABELS.index(cue.region) for cue in cues(planted) if cue.kind != "light"]
+    if not places:
+        return np.zeros((0, model.config.parts))
+    faces, plain = (
+        SyntheticFaces(MATCH, count, model.config.size, seed, planted=name) for name in (planted, "nothing")
     )
-    table = table.reshape(len(LABELS), parts + 1).double().numpy()
-    out = {}
-    for number, name in enumerate(LABELS):
-        part = int(table[number, 1:].argmax())
-        column = table[:, part + 1].sum()
-        share = table[number, part + 1]
-        out[name] = Match(part, share / max(1, table[number].sum()), share / max(1, column))
-    return out
+    drawn, without = faces.batch(range(count)), plain.batch(range(count), truth=False)
+    change = (drawn["image"] - without["image"]).abs().sum(dim=1).numpy()
+    found = labels(model, drawn["image"]).numpy()
+    regions = drawn["labels"].numpy()
+    away = np.array([[distance_transform_edt(face != place) for face in regions] for place in places])
+    nearest, parts = away.argmin(axis=0), np.arange(1, model.config.parts + 1)
+    shares = np.array(
+        [[change[(found == m) & (nearest == k)].sum() for m in parts] for k in range(len(places))]
+    )
+    return shares / shares.sum(axis=1, keepdims=True).clip(min=1e-9)
 
 
-def answer(planted: str, matched: dict[str, Match]) -> list[Component]:
-    """The components that carry identity in a planted set, the strongest first."""
-    cues = sorted(PLANTED[planted], key=lambda cue: -cue.weight)
-    return [LIGHT if cue.kind == "light" else (matched[cue.region].part, cue.kind) for cue in cues]
+def answer(planted: str, shares: ndarray) -> tuple[list[Component], list[Component]]:
+    """The components in which a planted set's cues show most, the strongest cue first; and others in which
+    they show too."""
+    if planted == "light":
+        return [LIGHT], []
+    kinds = [cue.kind for cue in cues(planted)]
+    first = [(int(row.argmax()), kind) for row, kind in zip(shares, kinds)]
+    also = [(int(m), kind) for row, kind in zip(shares, kinds) for m in np.flatnonzero(row >= SHOWS)]
+    return first, [name for name in also if name not in first]
 
 
 def run(
@@ -91,10 +93,13 @@ def run(
     return told
 
 
-def verdict(effects: Effects, true: list[Component], level: float = 0.05) -> dict:
+def verdict(
+    effects: Effects, true: list[Component], also: list[Component] = (), level: float = 0.05
+) -> dict:  # fmt: skip
     """What one method says, held against the `true` components, strongest first (none: nothing is planted).
+    What is `also` true is left out, as neither right nor wrong.
 
-    - `ranked`: the true components come first, in any order; `ordered`: in the true order.
+    - `ranked`: the true components come first, in any order; `ordered`: in the true order; `places`.
     - `apart`: the lowest end of their intervals is above the highest end of all others'.
     - `ahead`: each is ahead of every other component by a difference whose interval excludes 0 after Holm.
     - `credited`: components found above 0 after Holm; `covered`: share of the intervals of all `components`
@@ -105,11 +110,13 @@ def verdict(effects: Effects, true: list[Component], level: float = 0.05) -> dic
     names, found = effects.names, effects.estimate()
     wanted = [name for name in dict.fromkeys(true) if name in names]
     rows = effects.table()
-    order = [(row["part"], row["cue"]) for row in rows]
-    others = [k for k, name in enumerate(names) if name not in wanted]
+    beside = [name for name in also if name not in wanted]
+    order = [name for row in rows if (name := (row["part"], row["cue"])) not in beside]
+    others = [k for k, name in enumerate(names) if name not in [*wanted, *beside]]
     mine = [names.index(name) for name in wanted]
     out = {
         "truth": [list(name) for name in wanted],
+        "also": [list(name) for name in beside],
         "distinct": len(wanted) == len(true),
         "places": [order.index(name) + 1 for name in wanted],
         "credited": [[r["part"], r["cue"]] for r in rows if r["value"] > 0 and r["holm"] < level],
@@ -121,14 +128,14 @@ def verdict(effects: Effects, true: list[Component], level: float = 0.05) -> dic
         out["ranked"] = set(order[: len(wanted)]) == set(wanted)
         out["ordered"] = order[: len(wanted)] == wanted
         out["apart"] = bool(found.low[mine].min() > found.high[others].max())
-        out["ahead"] = all(_ahead(effects, name, wanted, level) for name in wanted)
+        out["ahead"] = all(_ahead(effects, name, [*wanted, *beside], level) for name in wanted)
     return out
 
 
-def _ahead(effects: Effects, name: Component, wanted: list[Component], level: float) -> bool:
+def _ahead(effects: Effects, name: Component, right: list[Component], level: float) -> bool:
     others = [other for other in effects.names if other != name]
     difference = effects.ahead(name)
-    compared = np.array([other not in wanted for other in others])
+    compared = np.array([other not in right for other in others])
     return bool(((difference.value > 0) & (holm(difference.p) < level))[compared].all())
 
 

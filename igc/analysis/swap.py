@@ -85,7 +85,7 @@ def swap(
     recogniser = Recogniser(images[split.gallery], identity[split.gallery], seed)
     faces, givers = _pairs(model, images, identity, split.probes, partners, seed)
     first, second = (np.searchsorted(recogniser.people, identity[side]) for side in (faces, givers))
-    names = [name for name in parts if name in atlas.bases]
+    names = [name for name in parts if name in atlas.patterns]
     means = {name: person_means(parts[name], identity, split.probes) for name in names}
     differences = {name: mean[second] - mean[first] for name, mean in means.items()}
     changes = drawn_changes(model, images[faces], atlas, differences)
@@ -124,14 +124,14 @@ def drawn_changes(
     """What `differences` (N, K) of features, by component, do to the logarithms of the colours of `images`
     (N, 3, S, S): (components, N, 3, S, S)."""
     size, found = model.config.size, []
-    drawn = [atlas.draw(name, difference) for name, difference in differences.items()]
-    canonical = torch.from_numpy(np.concatenate(drawn, axis=1)).float()
-    for pictures, maps in zip(images.split(64), canonical.split(64)):
-        out = model(pictures)
-        whole = out.whole()
+    for rows in torch.arange(len(images)).split(64):
+        out = model(images[rows])
+        whole, light = out.whole(), out.light.numpy()
+        drawn = [atlas.draw(name, each[rows], light) for name, each in differences.items()]
+        maps = torch.from_numpy(np.concatenate(drawn, axis=1)).float()
         maps = F.interpolate(maps, size=(size, size), mode="bilinear", align_corners=False)
         found.append(model.draw(whole, maps, out.pose, size)[0])
-    return torch.cat(found).unflatten(1, (len(drawn), 3)).movedim(1, 0)
+    return torch.cat(found).unflatten(1, (len(differences), 3)).movedim(1, 0)
 
 
 def changed(images: Tensor, change: Tensor) -> Tensor:

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.linear_model import LinearRegression
 
 from benchmarks import planted as bench
 from benchmarks.saliency import REGIONS, saliency
-from igc import IGCNet, ModelConfig
-from igc.analysis import LIGHT, analyse, components, describe, planted, turns
+from igc import IGCNet, ModelConfig, analysis
+from igc.analysis import LIGHT, analyse, components, cues, describe, planted, turns
 from igc.analysis.__main__ import main
 from igc.analysis.drawing import importance_maps, importance_view, method_bars
 from igc.analysis.exchange import exchange
@@ -89,17 +90,25 @@ def test_a_look_is_that_of_the_photograph(model, drawn):
     assert (bright.colour[~seen] == 0).all()
 
 
-def marked_faces(change, count=200, side=16):
-    """Looks at one face with a dark bar across and two halves for parts; `change(bar, u)` gives the
-    logarithms of its brightness for a number u, and of its hue."""
+def lights(count, seed=2):
+    """Lights from all sides, as a model sees them (count, 5)."""
+    aside = np.random.default_rng(seed).uniform(-0.7, 0.7, size=(count, 2))
+    towards = np.column_stack([aside, -np.ones(count)])
+    towards /= np.linalg.norm(towards, axis=1, keepdims=True)
+    return np.column_stack([np.full(count, 0.4), np.full(count, 0.6), towards])
+
+
+def marked_faces(change, count=800, side=16):
+    """Looks at one face with a dark bar across and two halves for parts, and their lights; `change(y, u, s)`
+    gives the logarithms of its brightness and hue for a number u and the slopes s of the light."""
     y, x = np.mgrid[:side, :side]
-    u = np.random.default_rng(0).uniform(-1, 1, size=count)
+    u, light = np.random.default_rng(0).uniform(-1, 1, size=count), lights(count)
     noise = 0.01 * np.random.default_rng(1).normal(size=(count, 3, side, side))
     made = np.zeros((count, 3, side, side)) + noise
-    for i in range(count):
-        made[i] += change(y, u[i])
+    for i, slope in enumerate(cues.slopes(light)):
+        made[i] += change(y, u[i], slope)
     places = np.stack((x * 0 + (y < side // 2), x * 0 + (y >= side // 2))).astype(float)
-    return Look(made, np.ones((count, side, side), bool), places), u
+    return Look(made, np.ones((count, side, side), bool), places), light, u
 
 
 def bar(y, at=4.0, depth=1.0):
@@ -111,52 +120,79 @@ def follows(features, u):
     return float(np.linalg.norm((features * (u / np.std(u))[:, None]).mean(axis=0)))
 
 
+def bump(y, slope, u):
+    """The brightness of a bump of height u that stands aside of the middle."""
+    away = (y - 11.0, y.T - 7.5)
+    return -3 * u * (away[0] * slope[1] + away[1] * slope[0]) * np.exp(-(away[0] ** 2 + away[1] ** 2) / 4)
+
+
 @pytest.mark.parametrize(
-    ("change", "cue"),
+    ("change", "cue", "part"),
     [
-        (lambda y, u: bar(y, 3) + 0.3 * u * np.exp(-((y - 11) ** 2) - (y.T - 7.5) ** 2), "shape"),
-        (lambda y, u: bar(y, depth=1 + 0.3 * u), "albedo"),
-        (lambda y, u: bar(y) + np.array((1, 0, -1))[:, None, None] * 0.1 * u * (np.abs(y - 4) < 2), "albedo"),
+        (lambda y, u, s: bar(y, 3) + bump(y, s, u) + 0.2 * u * (np.abs(y - 13) < 1), "shape", 1),
+        (lambda y, u, s: bar(y, depth=1 + 0.3 * u), "albedo", 0),
+        (lambda y, u, s: bar(y, 4 + 0.3 * u), "albedo", 0),
+        (lambda y, u, s: 0.3 * u * np.exp(-((y - 11) ** 2) - (y.T - 7.5) ** 2), "albedo", 1),
+        (lambda y, u, s: bar(y) + np.array((1, 0, -1))[:, None, None] * 0.1 * u * (y < 6), "albedo", 0),
     ],
-    ids=["a shadow where no mark is", "a mark of other strength", "another hue"],
+    ids=["a bump with a mark", "a mark of other strength", "a mark elsewhere", "a spot", "a hue"],
 )
-def test_shadows_are_shape_and_paint_is_albedo(change, cue):
-    looked, u = marked_faces(change)
-    _, features = fit_atlas(looked, np.arange(100))
+def test_what_turns_with_the_light_is_shape_and_what_does_not_is_albedo(change, cue, part):
+    looked, light, u = marked_faces(change)
+    _, features = fit_atlas(looked, light, np.arange(600))
     other = "albedo" if cue == "shape" else "shape"
-    part = int(cue == "shape")
     assert follows(features[part, cue], u) > 2 * follows(features[part, other], u)
     elsewhere = max(follows(features[1 - part, each], u) for each in ("shape", "albedo"))
     assert elsewhere < 0.5 * follows(features[part, cue], u)
 
 
+def test_a_bump_without_a_mark_is_shape_first():
+    looked, light, u = marked_faces(lambda y, u, s: bar(y, 3) + bump(y, s, u))
+    _, features = fit_atlas(looked, light, np.arange(600))
+    found = {name: follows(values, u) for name, values in features.items()}
+    assert max(found, key=found.get) == (1, "shape")
+
+
 def test_light_on_the_whole_face_is_in_no_part():
-    looked, u = marked_faces(lambda y, u: bar(y) + 0.5 * u * (y / 8 - 1))
-    _, features = fit_atlas(looked)
+    looked, light, u = marked_faces(lambda y, u, s: bar(y) + 0.5 * u * (y / 8 - 1))
+    _, features = fit_atlas(looked, light)
     assert np.hypot.reduce([follows(each, u) for each in features.values()]) < 0.02 * follows(
         looked.colour.reshape(len(u), -1), u
     )
 
 
-def test_what_is_hidden_is_taken_from_the_other_side():
-    looked, _ = marked_faces(lambda y, u: bar(y, 4 + 0.4 * u))
+def test_what_every_face_does_in_a_light_is_no_feature():
+    """Shadows that the model's shading lacks, the same on all faces."""
+    looked, light, _ = marked_faces(lambda y, u, s: bar(y) + 2 * s[0] ** 2 * (np.abs(y - 12) < 2))
+    _, features = fit_atlas(looked, light)
+    aside = cues.slopes(light)[:, 0] ** 2
+    assert np.hypot.reduce([follows(each, aside - aside.mean()) for each in features.values()]) < 0.02
+
+
+def test_a_face_half_hidden_has_the_same_features():
+    """Where half of every second face is hidden, its other half says the same."""
+    looked, light, u = marked_faces(lambda y, u, s: bar(y, depth=1 + 0.3 * u))
     half = looked.seen.copy()
-    half[:, :, 8:] = False
-    turned = looked._replace(colour=looked.colour * half[:, None], seen=half)
-    kept = [fit_atlas(each)[1][0, "shape"][:, 0] for each in (looked, turned)]
-    assert abs(np.corrcoef(kept)[0, 1]) > 0.9
+    half[::2, :, 8:] = False
+    hidden = looked._replace(colour=looked.colour * half[:, None], seen=half)
+    _, features = fit_atlas(hidden, light)
+    line = LinearRegression().fit(analysis.joined(features)[:400], u[:400])
+    assert line.score(analysis.joined(features)[400:], u[400:]) > 0.8
 
 
 def test_features_draw_what_they_stand_for():
-    """All components of a face together give its difference from the mean, but for the light."""
-    looked, _ = marked_faces(lambda y, u: bar(y, 4 + 0.4 * u, 1 + 0.2 * u))
-    atlas, features = fit_atlas(looked)
-    hue = atlas.draw((0, "albedo"), features[0, "albedo"])
-    assert hue.shape == (200, 3, 16, 16) and np.allclose(hue[:, :, 8:], 0)
-    twice = atlas.draw((0, "albedo"), 2 * features[0, "albedo"])
-    np.testing.assert_allclose(twice, 2 * hue)
-    shape = atlas.draw((0, "shape"), features[0, "shape"])
-    np.testing.assert_allclose(shape[:, 0], shape[:, 2])  # without hue
+    """A bump is drawn in the part where it is, and a dark spot in the same way in every light."""
+    looked, light, _ = marked_faces(lambda y, u, s: bump(y, s, u) + 0.1 * u * (y > 13))
+    atlas, features = fit_atlas(looked, light)
+    drawn = atlas.draw((1, "shape"), features[1, "shape"], light)
+    assert drawn.shape == (800, 3, 16, 16) and np.allclose(drawn[:, :, :8], 0)
+    assert np.corrcoef(drawn[:, 1, 8:].ravel(), looked.colour[:, 1, 8:].ravel())[0, 1] > 0.7
+    twice = atlas.draw((1, "shape"), 2 * features[1, "shape"], light)
+    np.testing.assert_allclose(twice, 2 * drawn)
+    looked, light, _ = marked_faces(lambda y, u, s: -0.3 * u * np.exp(-((y - 11) ** 2)))
+    atlas, features = fit_atlas(looked, light)
+    one, other = (atlas.draw((1, "albedo"), features[1, "albedo"], at) for at in (light, lights(800, seed=5)))
+    assert np.abs(one - other).max() < 0.2 * np.abs(one).max()
 
 
 def test_unknown_features_are_refused(model, drawn):
@@ -181,7 +217,7 @@ def test_swapping_moves_a_face_by_the_planted_part_only(model, drawn):
     photo = drawn[0][:1].expand(48, -1, -1, -1)
     found = describe(model, drawn[0], "observed")
     own = (
-        3
+        12
         * found.parts[0, "albedo"].std(axis=0)
         * generator.normal(size=(8, found.parts[0, "albedo"].shape[1]))
     )
@@ -222,17 +258,18 @@ def test_a_reader_swaps_parts_and_watches_the_recogniser(model, drawn):
 
 
 def test_a_planted_set_runs_from_images_to_a_verdict(model):
-    matched = planted.match(model, "nose shape", 0, 8)
-    assert all(0 <= each.covered <= 1 and each.part in (0, 1) for each in matched.values())
-    true = planted.answer("nose shape", matched)
-    assert true == [(matched["nose"].part, "shape")]
+    shares = planted.match(model, "nose shape", 0, 8)
+    assert shares.shape == (1, 2) and shares.sum() == pytest.approx(1)
+    true, _ = planted.answer("nose shape", shares)
+    assert true == [(shares[0].argmax(), "shape")]
     told = planted.run(model, "nose shape", 0, people=6, each=4, kinds=("observed", "code"))
     assert "swap" not in told["code"]
     effects = told["observed"]
     assert {"only one", "leave one out", "permutation", "shapley"} == set(effects) - {"swap"}
     said = planted.verdict(effects["shapley"], true)
     assert 1 <= said["places"][0] <= 5 and len(said["rows"]) == 5 and isinstance(said["ranked"], bool)
-    assert planted.answer("light", matched) == [LIGHT] and planted.answer("nothing", matched) == []
+    none = planted.match(model, "light", 0, 8)
+    assert planted.answer("light", none) == ([LIGHT], []) and planted.answer("nothing", none) == ([], [])
     json.dumps(said)
 
 
@@ -250,6 +287,8 @@ def test_verdicts_are_right_on_made_effects():
     assert turned["ranked"] and not turned["ordered"]
     wrong = planted.verdict(made_effects([0, 0.4, 0, 0]), [(0, "shape")])
     assert not wrong["ranked"] and not wrong["ahead"] and wrong["places"][0] > 1
+    beside = planted.verdict(made_effects([0.2, 0, 0.4, 0]), [(0, "shape")], [(1, "shape")])
+    assert beside["ranked"] and beside["apart"] and beside["ahead"] and beside["places"] == [1]
     none = planted.verdict(made_effects([0, 0, 0, 0]), [])
     assert not none["credited"] and none["covered"] >= 0.5 and "ranked" not in none
 
