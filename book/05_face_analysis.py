@@ -66,9 +66,9 @@ figures.grid([[figures.picture(image[8 * p + i]) for i in range(8)] for p in ran
 # would have to be. What differs from the mean face is dealt out to two cues, part by part, and the light
 # tells which is which. Paint is the same in any light. A slope is bright while the light is on its side and
 # dark when it has gone to the other, so *what turns with the light is shape*. Each part has some thirty axes
-# along which faces differ; an axis that depends on the light more than it would if the lights were dealt out at
-# random is shape, together with the marks that move along with it, and the others are albedo. A change that
-# is smooth over the whole face is left to the light itself.
+# along which faces differ; an axis that depends on the light more than it would if the lights were dealt out
+# at random is shape, together with the marks that move along with it, and the others are albedo. A change
+# that is smooth over the whole face is left to the light itself.
 # Below each photograph, what the capsules see of it from the front, without its light.
 
 # %% mystnb={"image": {"alt": "Six photographs; below each, what the capsules see of it from the front"}}
