@@ -319,14 +319,16 @@ print("\n".join(f"{path.name}" for path in sorted(folder.iterdir())))
 #
 # ## How fast it is
 #
-# From the records of two commands. `python -m benchmarks.train` tells, in one run, how fast a training
+# From the records of three commands. `python -m benchmarks.train` tells, in one run, how fast a training
 # step is at 64 pixels and a batch of 16; *straightforward* is the same network with a loop over the parts
 # and PyTorch3D's rasteriser {cite:p}`ravi2020pytorch3d`. `python -m benchmarks.against_unsup3d` tells what
-# Unsup3D {cite:p}`wu2020unsup3d`, with our rasteriser, reaches in the minutes given, and ours in fewer.
+# Unsup3D {cite:p}`wu2020unsup3d`, with our rasteriser, reaches in the minutes given, and ours in fewer;
+# `python -m benchmarks.time_to_quality` when a training from nothing passes two marks for good.
 
 # %%
-speed, beside = (
-    json.loads(Path(f"benchmarks/records/{name}.json").read_text()) for name in ("train", "against_unsup3d")
+speed, beside, marks = (
+    json.loads(Path(f"benchmarks/records/{name}.json").read_text())
+    for name in ("train", "against_unsup3d", "time_to_quality")
 )
 print(speed["machine"])
 for name, times in speed["times_as_fast"].items():
@@ -335,6 +337,8 @@ for name, times in speed["times_as_fast"].items():
 columns = ("side", "mad", "relief_ratio", "yaw_error", "pitch_error", "yaw_slope")
 print(table({f"{name}, {row['minutes']:.0f} min": row for name, row in beside["rows"].items()}, columns))
 print(f"Unsup3D: at least {beside['rows']['Unsup3D']['last_step_reported']} steps. {beside.get('note', '')}")
+print(f"from nothing ({marks['machine']}):")
+print("\n".join(f"{mark} after {seconds:.0f} s" for mark, seconds in marks["seconds_until"].items()))
 
 # %% [markdown]
 # Read the second table with care. Unsup3D's published networks are large, and on one processor thread they
