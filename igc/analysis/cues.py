@@ -77,31 +77,31 @@ def separate(maps: ndarray, seen: ndarray, light: ndarray, fit: ndarray) -> dict
     unit = max(float(maps[fit].std()), 1e-9)
     maps, turns = maps / unit, slopes(light)
     middle, spread = turns[fit].mean(axis=0), turns[fit].std(axis=0).clip(min=1e-6)
-    turns = ((turns - middle) / spread).astype(np.float32)
-    count = min(AXES, maps.shape[2], max(1, len(fit) // EACH))
-    patterns, numbers = _explained(maps, seen, turns, fit, count)
+    turns = np.column_stack([np.ones(len(turns)), (turns - middle) / spread]).astype(np.float32)
+    begin = _begin(maps, fit, min(AXES, maps.shape[2], max(1, len(fit) // EACH)))
+    patterns, numbers = _explained(begin, maps, seen, turns, fit)
     share, axes = np.linalg.eigh(_light_share(patterns))
-    shape = share > SURE * _chance(maps, seen, turns, fit, count)
+    shape = share > SURE * _chance(begin, maps, seen, turns, fit)
     return {
         "shape": _in_logarithms(patterns, numbers, axes[:, shape][:, ::-1], unit, middle, spread),
         "albedo": _in_logarithms(patterns, numbers, axes[:, ~shape][:, ::-1], unit, middle, spread),
     }
 
 
-def _chance(maps, seen, turns, fit, count: int) -> float:
+def _chance(begin, maps, seen, turns, fit) -> float:
     """How much an axis depends on the light at most where the lights are dealt out at random."""
     found, generator = [], np.random.default_rng(0)
     for _ in range(DEALS):
         dealt = turns.copy()
         dealt[fit] = turns[fit][generator.permutation(len(fit))]
-        share = _light_share(_explained(maps, seen, dealt, fit, count)[0])
+        share = _light_share(_explained(begin, maps, seen, dealt, fit)[0])
         found.append(np.linalg.eigvalsh(share)[-1])
     return max(found)
 
 
-def _explained(maps, seen, turns, fit, count: int) -> tuple[Patterns, ndarray]:
-    """Patterns and numbers, found in turn."""
-    numbers = _begin(maps, fit, count)
+def _explained(numbers, maps, seen, turns, fit) -> tuple[Patterns, ndarray]:
+    """Patterns and numbers, found in turn from the `numbers` to begin with. `turns` (N, 3): 1, and the
+    slopes of the light with mean 0 and variance 1."""
     for _ in range(TURNS):
         numbers = _numbers(_patterns(numbers, maps, seen, turns, fit), maps, seen, turns, fit)
     return _patterns(numbers, maps, seen, turns, fit), numbers
@@ -118,8 +118,7 @@ def _begin(maps: ndarray, fit: ndarray, count: int) -> ndarray:
 def _patterns(numbers, maps, seen, turns, fit) -> Patterns:
     """The patterns that explain the rows `fit` best, given everybody's numbers (N, K)."""
     count, cells = numbers.shape[1], maps.shape[2]
-    light = np.concatenate([np.ones((len(turns), 1), turns.dtype), turns], axis=1)
-    terms = (light[fit][:, :, None] * numbers[fit][:, None]).reshape(len(fit), 3 * count)
+    terms = (turns[fit][:, :, None] * numbers[fit][:, None]).reshape(len(fit), 3 * count)
     products = (terms[:, :, None] * terms[:, None]).reshape(len(fit), -1)
     normal = (seen[fit].T @ products).reshape(cells, 3 * count, 3 * count)
     right = np.einsum("nk,nhc->hck", terms, maps[fit], optimize=True)
@@ -135,7 +134,6 @@ def _numbers(patterns: Patterns, maps, seen, turns, fit) -> ndarray:
     steady, turning = patterns
     count = steady.shape[2]
     terms = [steady[0], *turning]
-    light = np.concatenate([np.ones((len(turns), 1), turns.dtype), turns], axis=1)
 
     def seen_products(one: ndarray, other: ndarray) -> ndarray:
         return seen @ (one[:, :, None] * other[:, None]).reshape(len(one), -1)
@@ -143,9 +141,9 @@ def _numbers(patterns: Patterns, maps, seen, turns, fit) -> ndarray:
     normal = seen_products(steady[1], steady[1]) + seen_products(steady[2], steady[2])
     right = maps[:, 1] @ steady[1] + maps[:, 2] @ steady[2]
     for i, one in enumerate(terms):
-        right = right + light[:, i, None] * (maps[:, 0] @ one)
+        right = right + turns[:, i, None] * (maps[:, 0] @ one)
         for j, other in enumerate(terms):
-            normal += (light[:, i] * light[:, j])[:, None] * seen_products(one, other)
+            normal += (turns[:, i] * turns[:, j])[:, None] * seen_products(one, other)
     normal = normal.reshape(-1, count, count) + CALM * np.eye(count, dtype=maps.dtype)
     numbers = np.linalg.solve(normal, right[..., None])[..., 0]
     numbers = numbers - numbers[fit].mean(axis=0)
