@@ -18,16 +18,22 @@ from pathlib import Path
 import torch
 
 import igc
+from igc import comparison
 from igc.data.label_images import label_image
 from igc.errors import UserError
 from igc.files import make_folder, write_text
 from peers.base import IMAGES, Peer
-from peers.board import Faces, as_text, figures, floor_rows, leaders, slug, summary, systems
+from peers.board import Faces, figures, floor_rows, leaders, slug, summary, systems
 
 SHOWN = 12
 """Test faces whose labels are kept as a picture."""
 SEARCHED = 256
 """Validation faces that a setting is judged by."""
+DIGITS = {
+    "nmi": 3, "ari": 3, "iou": 3, "nme": 3, "turning": 3, "side": 3, "mad": 2, "rank1": 3, "seconds": 0,
+    "parameters": 0,
+}  # fmt: skip
+"""Of each figure in the table that is printed."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -74,10 +80,8 @@ def run(chosen: argparse.Namespace) -> dict:
     if not chosen.peers:
         rows |= floor_rows(faces)
     table = write_table(out, rows, faces, chosen)
-    print(as_text(rows))
-    for figure, lead in table["first"].items():
-        by = f"{lead['lead']:.3f}, {'more' if lead['beyond_spread'] else 'not more'} than the spread"
-        print(f"{figure}: {lead['first']} before {lead['second']} by {by}")
+    print(comparison.table(rows, DIGITS))
+    print(comparison.standings(table["first"]))
     return table
 
 

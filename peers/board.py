@@ -213,23 +213,3 @@ def leaders(rows: dict[str, dict]) -> dict[str, dict]:
         clear = lead > max(first["spread"][name], second["spread"][name])
         found[name] = {"first": first["name"], "second": second["name"], "lead": lead, "beyond_spread": clear}
     return found
-
-
-def as_text(rows: dict[str, dict]) -> str:
-    """The table: a line a system, 'mean +- spread' a figure; systems that are given truth below a line."""
-    lines = ["".join(["system".ljust(26), *(name.rjust(18) for name in FIGURES)])]
-    for given in (False, True):
-        chosen = [row for row in rows.values() if (row["given"] != IMAGES) == given]
-        if given and chosen:
-            lines.append("given truth, outside of 'first' ".ljust(len(lines[0]), "-"))
-        lines += [row["name"].ljust(26) + "".join(_cell(row, name) for name in FIGURES) for row in chosen]
-    return "\n".join(lines)
-
-
-def _cell(row: dict, name: str) -> str:
-    if name not in row["mean"]:
-        return "-".rjust(18)
-    value, spread = row["mean"][name], row["spread"][name]
-    if FIGURES[name] is None:
-        return f"{value:.0f}".rjust(18)
-    return f"{value:.3f} +- {spread:.3f}".rjust(18)

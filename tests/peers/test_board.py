@@ -156,15 +156,6 @@ def test_a_row_is_mean_and_spread_over_seeds():
     assert board.summary(Bands, records[:1])["spread"]["nmi"] == 0
 
 
-def test_systems_that_are_given_truth_stand_below_a_line():
-    lines = board.as_text(
-        {"c": row("knows", 0.9, given="the truth"), "a": row("sees", 0.5, 0.01)}
-    ).splitlines()
-    assert lines[1].startswith("sees") and "0.500 +- 0.010" in lines[1]
-    assert lines[2].startswith("given truth") and lines[3].startswith("knows")
-    assert len({len(line) for line in lines}) == 1
-
-
 def test_floors_are_rows_too():
     rows = board.floor_rows(FACES)
     assert set(rows) == {board.slug(title) for title, _ in board.FLOORS.values()}
