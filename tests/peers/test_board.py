@@ -132,6 +132,7 @@ def row(name, value, spread=0.0, given=IMAGES):
     return {
         "name": name,
         "given": given,
+        "seeds": [0],
         "mean": {"nmi": value, "nme": value},
         "spread": {"nmi": spread, "nme": spread},
     }
