@@ -14,9 +14,9 @@
 # # Graphics capsules
 #
 # **How does one write down a face so that a part of it can be taken out, turned, lit and put back?** As a
-# few {term}`graphics capsules <graphics capsule>`: each holds the {term}`depth map`, the {term}`albedo`
-# and the {term}`pose` of one part. This chapter goes through the network one step at a time, with a
-# picture at every step.
+# few {term}`graphics capsules <graphics capsule>`: each holds the {term}`depth map`, the {term}`albedo` and
+# the {term}`pose` of one part. (A head is rigid: a part's pose is its vote for the pose of the whole.) This
+# chapter goes through the network one step at a time, with a picture at every step.
 #
 # ```{figure} _assets/pipeline.svg
 # ---
@@ -107,6 +107,9 @@ figures.attention_map(attention)
 #
 # $$ z_{mc} = A_{mc}\, e_c, \qquad A_{mc} = 1 \text{ if } m = \arg\max_{m'} w_{m'c}, \text{ else } 0 . $$
 #
+# Shape and albedo are dealt out by the same $A$. So the part that owns the shape of a place owns its colour
+# too: it is one thing in both, and can be taken out or exchanged whole.
+#
 # In code this is `embedding[:, None] * attention`. The winner has no gradient; that of the softmax of
 # the weights stands in for it, which is called {term}`straight-through` {cite:p}`bengio2013straight`.
 #
@@ -124,10 +127,10 @@ figures.attention_map(attention)
 # ## Decode
 #
 # Each part draws two maps as seen from the front: a depth (near is light) and, from its own channels alone,
-# an albedo. A depth is a surface that all parts have in common, the part's own {term}`template`, both of
-# them shared by all faces, and a {term}`departure`, which is this face's. Where a part lies in the mean
-# face, its channels say how the surface departs, and all parts go along: otherwise their borders would
-# wander from face to face.
+# an albedo. The depth is a sum of three terms: a surface that all parts have in common, the part's own
+# {term}`template`, and the {term}`departure` of this face. The first two are the same for all faces. At each
+# place the departure is decided by the channels of the part that lies there in the mean face, and it moves
+# all parts alike: otherwise the borders between them would wander from face to face.
 
 # %% mystnb={"image": {"alt": "Above, the depths of six parts, as bright bumps; below, their albedos"}}
 shape_code, albedo_code, view_code = (network.decomposition(e) for e in (shape, albedo, view))
@@ -155,7 +158,8 @@ whole = network.assemble(decoded)
 figures.depth_profile(part_depth[0], whole.depth[0], whole.visibility[0])
 # %% [markdown]
 # The object is the upper envelope of its parts (near is up). This is the {term}`assembly`. With $d_m(x)$
-# the depths and $a_m(x)$ the albedos of the parts at pixel $x$:
+# the depths and $a_m(x)$ the albedos of the parts at pixel $x$, and $k$ the sharpness of the choice
+# (`config.sharpness`, 600):
 #
 # $$
 # \begin{aligned}
@@ -291,8 +295,7 @@ figures.grid(rows, ["image", "depth in the view", "drawn", "over background"])
 #
 # ```{admonition} Ours
 # :class: ours
-# The closed head. In our trials it mattered most for depth and pose;
-# [chapter 03](03_train) explains why.
+# The closed head. [Chapter 03](03_train) tells what goes wrong without it.
 # ```
 #
 # ### What is behind it
@@ -316,7 +319,8 @@ raster_figures.triangles_to_pixels(
 # %% [markdown]
 # A pixel belongs to the triangle that its centre lies in (blue: in one, red: in none). Where in the
 # triangle it lies, three weights say, one for each corner. The depth and the colour there are the corners'
-# with these weights, corrected for perspective, since it is 1/z that is linear in a picture.
+# with these weights, corrected for perspective, since it is 1/z that is linear in a picture. Weighted means
+# have gradients; which triangle a pixel belongs to has none.
 #
 # A turned face folds over itself, and several triangles claim a pixel. The nearest must win: the
 # {term}`z-buffer`. If whichever is painted last won instead, the far side of the face would show through

@@ -13,9 +13,10 @@
 # %% [markdown]
 # # Segmentation without labels
 #
-# **Do the parts that a network finds by itself mean anything?** Nobody told it what a nose is. This
-# chapter lays its six parts over faces that it has never seen, asks whether a part is the same thing in
-# every face and in every pose, and compares it with answers that need no learning.
+# **Do the parts that a network finds by itself mean anything?** It was told roughly where six parts start,
+# and nothing about where they end. This chapter lays its parts over faces that it has never seen, asks
+# whether a part is the same thing in every face and in every pose, and compares it with answers that need
+# no learning and with the systems that the paper names.
 #
 # After this chapter you can
 #
@@ -111,7 +112,8 @@ figures.turning_parts(network, explained)
 # ## Held against the truth
 #
 # The embedded faces know which pixel is nose and which is mouth. First look. The regions have colours of
-# their own:
+# their own. Two of the network's parts start outside of the six regions of the face's front, on hair and on
+# the neck, and none starts on the forehead or on the chin: so not all regions can be matched well.
 
 # %% mystnb={"image": {"alt": "Ten faces; below each, the true regions; below these, the six parts"}}
 if data == "synthetic":

@@ -62,13 +62,15 @@ figures.grid([[figures.picture(image[8 * p + i]) for i in range(8)] for p in ran
 # ## Where the capsule says to look
 #
 # An explicit capsule can be checked against the photograph. Its depth and pose say where each point of the
-# canonical face lies in the picture; the colour there, over the light that the model sees, is what the albedo
-# would have to be. What differs from the mean face is dealt out to two cues, part by part, and the light
-# tells which is which. Paint is the same in any light. A slope is bright while the light is on its side and
-# dark when it has gone to the other, so *what turns with the light is shape*. Each part has some thirty axes
-# along which faces differ; an axis that depends on the light more than it would if the lights were dealt out
-# at random is shape, together with the marks that move along with it, and the others are albedo. A change
-# that is smooth over the whole face is left to the light itself.
+# canonical face lies in the picture; the colour there, over the light that the model sees, is what the
+# albedo would have to be. What differs from the mean face is dealt out to two cues, part by part, and the
+# light tells which is which. Paint is the same in any light. A slope is bright while the light is on its
+# side and dark when it has gone to the other, so *what turns with the light is shape*. For each part we
+# find some thirty patterns in which faces differ there. A pattern whose brightness depends on the light
+# more than it does after the lights have been shuffled among the photographs counts as shape, with all that
+# changes along with it; the others count as albedo. A change that is smooth over the whole face is left to
+# the light itself.
+#
 # Below each photograph, what the capsules see of it from the front, without its light.
 
 # %% mystnb={"image": {"alt": "Six photographs; below each, what the capsules see of it from the front"}}
@@ -109,10 +111,16 @@ for name in compared:
 print(f"{'chance':20s} {analysis.chance(identity):6.1%} {'':18s} {analysis.chance(identity, across):6.1%}")
 
 # %% [markdown]
+# For these drawn people the answer is colour: all albedos together name four times as many as all shapes.
+# Skin and hair have any tone here, and noses differ by a few pixels. Looking across views is no harder than
+# within: the gallery then looks ahead, where all of a face is seen, while within views it may look
+# anywhere.
+#
 # How do networks without parts fare? The record of `python -m benchmarks.cross_view` has the same question,
-# across views, for more people: beside ours a 2D auto-encoder {cite:p}`hinton2006autoencoder` with as many
-# features, and Unsup3D {cite:p}`wu2020unsup3d` with networks of a quarter of the published width (*narrow*),
-# for the short time. A number after a name is a seed.
+# across views, for more people: beside ours a 2D auto-encoder {cite:p}`hinton2006autoencoder` with at least
+# as many features, and Unsup3D {cite:p}`wu2020unsup3d` with networks of a quarter of the published width
+# (*narrow*), for the short time. Ours is the shipped model, which trained for longer; [chapter
+# 04](04_segmentation) has the same question with the same minutes for all. A number after a name is a seed.
 
 # %%
 beside = json.loads(Path("benchmarks/records/cross_view.json").read_text())
@@ -130,10 +138,10 @@ print(f"{'chance':22s} {'':15s}  {beside['chance']:6.1%}")
 # tells people apart: *only one*, *leave one out*, *permutation* (a component's features exchanged among
 # images) and *Shapley values*, the mean gain over all orders in which components can come
 # {cite:p}`shapley1953value`. *Swap* gives a photograph another person's part and asks a recogniser of
-# images alone {cite:p}`belhumeur1997fisherfaces`. The four are fitted on other people, the two recognisers
-# on other photographs of the same people; where that of *swap* knows them no better than chance, swap has no
-# say. Beside them stands gradient saliency {cite:p}`simonyan2014saliency` of a 2D network, which knows
-# regions, but neither shape nor albedo.
+# images alone {cite:p}`belhumeur1997fisherfaces`. The four are fitted on other people, that recogniser and
+# the network behind saliency on other photographs of the same people; where the recogniser knows them no
+# better than chance, swap has no say. Beside them stands gradient saliency {cite:p}`simonyan2014saliency`
+# of a 2D network, which knows regions, but neither shape nor albedo.
 #
 # The columns count seeds, each with new people: the true components come *first*, *in order*, with
 # intervals *apart* from all others', and *ahead* of each by a difference that is sure after Holm's
@@ -145,22 +153,28 @@ record, own = (
     json.loads(Path(f"benchmarks/records/{n}.json").read_text()) for n in ("planted", "planted-own")
 )
 print(planted.table(record["summary"]))
-print("\nThe same by a model that was trained on that set:")
+print("\nThe same by a model that was trained on faces of the set nose shape:")
 print(planted.table(own["summary"]))
 # %% [markdown]
 # How to read it. Which component is true is not obvious: a wider nose shows in the shading of the cheeks
-# beside it more than in the small capsule on its ridge. So people of a third group are drawn twice, with the
-# planted change and without, and the component is true in which most of the change shows; where at least a
-# tenth of it shows, a component counts neither as right nor as wrong. In "nothing" there is nothing to be
-# found, and 95 % or more of the intervals should contain 0. In "light" each person always stands in one light
-# and differs in nothing else. Rows that begin with "codes" ask the network's own codes instead of the
-# photograph. *Swap* had a say where its recogniser knew people better than chance, which is seldom.
+# beside it more than in the small capsule on its ridge. So people of a third group are drawn twice, with
+# the planted change and without, and the component is true in which most of the change shows; where at
+# least a tenth of it shows, a component counts neither as right nor as wrong. In "nothing" there is nothing
+# to be found, and 95 % or more of the intervals should contain 0 (where there is one seed, 92 % is 11 of
+# 12). In "light" each person always stands in one light and differs in nothing else. Rows that begin with
+# "codes" ask the network's own codes instead of the photograph. *Swap* had a say where its recogniser knew
+# people better than chance, which is seldom.
 #
-# - **The mouth's colour** comes first in every seed, apart from all others. **The brows' albedo** comes first
-#   in every seed too (but for one of *leave one out*): however a brow is shaped, no light turns it.
-# - **The nose's shape** comes first in two or three seeds, in the others right after the albedo of the same
-#   capsule: some of what a wider nose changes, the marks at its sides, does not turn with the light enough
-#   to be sure. The place is right and the cue is in doubt.
+# - **The mouth's colour** comes first in every seed, apart from all others.
+# - **Brows and chin** are asked for together, so that the row reads 0 although **the brows' albedo** comes
+#   first in every seed (but for one of *leave one out*) of all that can be right or wrong: however a brow
+#   is shaped, no light turns it. The albedo of the hair's capsule, which shows about a third of the same
+#   change and so counts neither way, is ahead of it in most.
+# - **The nose's shape** comes first in two or three seeds, in the others second or third, after the albedo
+#   of the same capsule, the cheeks' (part 4): some of what a wider nose changes, the marks at its sides,
+#   does not turn with the light enough to be sure. The place is right and the cue is in doubt. A model that
+#   was trained on such faces does a little better, and *permutation* is then sure of the shape in four
+#   seeds of five.
 # - **The chin's shape** is not found. Of all that varies in it, a third is the person's, and the capsule that
 #   shows it has hair and neck in it too. Silence is better than a wrong name, but it is no answer.
 # - **Light** comes first and apart. *Leave one out* and *permutation* credit nothing else. *Only one* and
@@ -170,7 +184,7 @@ print(planted.table(own["summary"]))
 # ## Where the methods differ, and should
 #
 # "Redundant" is planted twice: nose shape and mouth albedo carry the same code. *Only one* is generous and
-# shows both; *leave one out* is strict, and misses neither much since the other remains; *Shapley* shares.
+# shows both; *leave one out* is strict, and gives each little since the other remains; *Shapley* shares.
 # Where one of the two is read better than the other, the stronger one takes most of the share.
 
 # %% mystnb={"image": {"alt": "Bars with intervals for components and the light, side by side by method"}}

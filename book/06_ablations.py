@@ -56,14 +56,13 @@ for machine in sorted({run["machine"] for runs in found.values() for run in runs
 # ```
 #
 # wrote. It takes some ten minutes a run on one processor core, can be stopped at any time, and goes on where
-# it was. In the end there are five seeds of the whole model, three of most variants and one of the others;
-# what the book has of them so far is in the table.
+# it was: with five seeds of the whole model, three of most variants and one of the others, as long as it is
+# let. The table says how many of them are on record.
 #
 # ## A difference, or luck?
 #
 # What the seeds of the whole model span, shaded, is luck: a variant that falls into it has shown nothing.
-# Each dot is a run. Where the whole model has one seed only, there is no span yet, and every difference is a
-# hint and no more.
+# Each dot is a run.
 
 # %% mystnb={"image": {"alt": "A row a variant, a dot a run, for six figures; the whole model's span shaded"}}
 titles = {
@@ -81,7 +80,7 @@ ablations.dots(found, titles)
 print(ablations.table(found, {"nmi": 3, "ari": 3, "iou": 3, "nme": 3}))
 
 # %%
-print(ablations.table(found, {"side": 3, "mad": 1, "yaw_error": 1, "yaw_slope": 2}))
+print(ablations.table(found, {"side": 3, "mad": 1, "yaw_error": 1, "yaw_slope": 2, "light_y": 2}))
 
 # %% [markdown]
 # ## Look at them
@@ -105,7 +104,11 @@ ablations.strips(pictures, list(found))
 # rows above say is true of this implementation, these faces and this length of training.
 # ```
 #
-# Read the table from the top, a row at a time, and ask of each row which of its figures moved.
+# Read the table from the top, a row at a time, and ask of each row which of its scores moved. But first ask
+# what luck would do. With three runs of the whole model and one of a variant that changes nothing, a cell
+# is starred every other time: the one run is the highest or the lowest of four. So only what lies far
+# beyond the span is worth believing: *no mirror* in depth, normals and yaw, and *parts start as bands* in
+# ARI, IoU and NME. The rest are hints.
 #
 # - **One-hot attention, shared by shape and albedo.** Without it every part sees both embeddings whole. The
 #   parts stay as they are; depth and the light's height get worse. So here it serves the solid more than the

@@ -120,16 +120,17 @@ def initial_depth(parts: int, size: int, start: str = "face") -> Tensor:
     quarter and four fifths of the height. So every part sees something from the first step (ours)."""
     axis = (torch.arange(size) + 0.5) / size * 2 - 1
     y, x = torch.meshgrid(axis, axis, indexing="ij")
+    bowl = -0.3 + 1.2 * x**2 + 0.35 * y**2
     if start == "face" and 1 < parts <= len(STARTS):
         places = sorted(STARTS[:parts], key=lambda place: place[1])  # from top to bottom
         across, down, less = torch.tensor(places).T[..., None, None]
         away = ((x.square() + 0.0025).sqrt() - across) ** 2 + (y - down) ** 2 + less
         away = away + 0.02 * (-away / 0.02).logsumexp(dim=0)  # 0 at the nearest place, and without kinks
-        return -0.3 + 1.2 * x**2 + 0.35 * y**2 + 2.5 * away
+        return bowl + 2.5 * away
     spacing = 1.1 / max(1, parts - 2)
     centre = 0.05 + spacing * (torch.arange(parts) - 0.5 * (parts - 1))
     away = (y[None] - centre[:, None, None]) ** 2
-    return -0.3 + 1.2 * x[None] ** 2 + 0.35 * y[None] ** 2 + (3.5 if parts > 1 else 0.9) * away
+    return bowl + (3.5 if parts > 1 else 0.9) * away
 
 
 def initial_support(size: int) -> Tensor:

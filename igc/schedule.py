@@ -5,7 +5,7 @@ import math
 from igc.config import TrainConfig
 
 
-def set_learning_rate(optimiser, config: TrainConfig, step: int, steps: int, factor: float = 1.0) -> None:
+def set_learning_rate(optimiser, config: TrainConfig, step: float, steps: int, factor: float = 1.0) -> None:
     """Rises over `warmup` steps (or a tenth of the run), then falls along a cosine to a twentieth; all of it
     times `factor`."""
     warmup = min(config.warmup, max(1, steps // 10))

@@ -137,8 +137,7 @@ class Training:
 
     def step(self, images: torch.Tensor) -> torch.Tensor:
         """One step of the optimiser (or a share of one, with `accumulate`); returns the loss."""
-        done = self.progress.epoch * self.feed.steps + self.progress.step
-        total = self.config.epochs * self.feed.steps
+        done, total = self.place()
         set_learning_rate(self.optimiser, self.config, done, total, 0.5 ** len(self.progress.setbacks))
         self.model.individuality = individuality(done / total, self.config.common_shape)
         with self.accelerator.accumulate(self.objective):
@@ -158,6 +157,11 @@ class Training:
         for name, value in {"loss": loss, **terms}.items():
             self.sums[name] = self.sums.get(name, 0.0) + value.detach()
         return loss
+
+    def place(self) -> tuple[float, int]:
+        """Where the schedule is: so many steps of so many."""
+        done = self.progress.epoch * self.feed.steps + self.progress.step
+        return done, self.config.epochs * self.feed.steps
 
     def end_epoch(self) -> dict:
         """Closes the epoch: its row of the history, and a checkpoint."""

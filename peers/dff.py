@@ -23,13 +23,15 @@ COMMON = (
     "The factors are fitted once, to places of the foreground of the training images; new images only get "
     "weights. The published one factorises the very images that it segments.",
     "Background is taken out by the shared cue for the foreground.",
+    "Which of the last three maps is factorised is searched; the published one takes the last.",
+    "Weights are divided by their means over the training images, so that no factor wins by its scale.",
 )
 
 
 class _DFF(Peer):
     source = SOURCE
-    settings = ({"layer": 2}, {"layer": 1}, {"layer": 3})
-    """`layer`: which of the encoder's maps is factorised; S/2, S/4 and S/8 pixels wide."""
+    settings = ({"layer": 4}, {"layer": 3}, {"layer": 2})
+    """`layer`: which of the encoder's maps is factorised, the last first; S/16, S/8 and S/4 pixels wide."""
 
     encoder: IGCNet
 
@@ -43,7 +45,6 @@ class _DFF(Peer):
         if len(rows) < self.parts:
             raise UserError(f"{self.name} found no foreground in the images: bring images of faces.")
         rows = rows[rng.permutation(len(rows))[:PLACES]]
-        # No tolerance: stop after as many rounds as change anything that can be seen in the labels.
         self.factors = NMF(self.parts, init="nndsvda", random_state=self.seed, max_iter=200, tol=1e-3)
         self.scale = self.factors.fit_transform(rows).mean(axis=0) + 1e-9
 
@@ -58,7 +59,7 @@ class _DFF(Peer):
         return chunked(label, images)
 
     def validation_loss(self, images: Tensor) -> float:
-        return instability(self.labels, images, self.seed)
+        return instability(self.labels, images, self.parts, self.seed)
 
     def activations(self, images: Tensor) -> Tensor:
         """Non-negative features (B, F, s, s) of the chosen layer."""

@@ -16,7 +16,7 @@ from igc.data import SyntheticFaces, scene
 from igc.data.heads import EXPRESSION, SHAPE
 from igc.data.paint import COLOUR
 from igc.errors import UserError
-from peers.base import Loaded, Peer, chunked, foreground, train_loop
+from peers.base import Loaded, Peer, chunked, train_loop
 
 FACTORS = {"pitch": 1, "yaw": 1, "light": 4, "scene": 8, "expression": 4, "shape": 0, "albedo": 0}
 """Units of the code that stand for each factor; 0: as many as the setting says. `scene` is roll, place and
@@ -158,12 +158,11 @@ class GraphicsCode(Peer):
         "The code is standardised over the batches seen, so that the pull cannot shrink it to nothing.",
         "Strided convolutions and Adam; the original pools, and uses RMSProp.",
         "The pull of clamped units to their mean is a term of the loss with the same gradient.",
-        "It has no parts and no outline: its one part is the common foreground cue.",
     )
     given = "controlled factors"
     settings = (
         {"units": 32, "invariance": 0.3, "lr": 2e-3},
-        {"units": 32, "invariance": 1.0, "lr": 2e-3},
+        {"units": 32, "invariance": 0.3, "lr": 1e-3},
         {"units": 64, "invariance": 0.3, "lr": 1e-3},
     )
 
@@ -188,9 +187,6 @@ class GraphicsCode(Peer):
         """The code's units (B, U) that stand for the factors."""
         code = chunked(lambda part: self.model(part)[0], images)
         return torch.cat([code[:, self.model.where[factor]] for factor in factors], dim=1)
-
-    def labels(self, images: Tensor) -> Tensor:
-        return foreground(images).long()
 
     def features(self, images: Tensor) -> Tensor:
         """The units of shape and albedo (B, 2 U)."""

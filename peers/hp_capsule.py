@@ -146,12 +146,12 @@ class HPCapsule(Peer):
         return chunked(lambda part: winners(self.model.regions(part)), images)
 
     def features(self, images: Tensor) -> Tensor:
-        """What the subpart and part capsules say (B, 23 N + 6 M)."""
+        """Visibilities of the subparts, and what they look like: all but the poses, which are not the
+        person's, (B, 17 N)."""
 
         def capsules(part: Tensor) -> Tensor:
-            pose, visibility, special = self.model.encoder(part)
-            whole = self.model.parse(pose, visibility, special)[1]
-            return torch.cat((pose.flatten(1), visibility, special.flatten(1), whole.flatten(1)), dim=1)
+            _, visibility, special = self.model.encoder(part)
+            return torch.cat((visibility, special.flatten(1)), dim=1)
 
         return chunked(capsules, images)
 
@@ -166,4 +166,4 @@ class HPCapsule(Peer):
 
     def validation_loss(self, images: Tensor) -> float:
         """How little the labels follow small changes of the pictures, see `base.instability`."""
-        return instability(self.labels, images, self.seed)
+        return instability(self.labels, images, self.parts, self.seed)

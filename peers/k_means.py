@@ -39,7 +39,7 @@ class KMeansParts(Peer):
         return labels
 
     def validation_loss(self, images: Tensor) -> float:
-        return instability(self.labels, images, self.seed)
+        return instability(self.labels, images, self.parts, self.seed)
 
     def _inputs(self, images: Tensor) -> Tensor:
         """Colour and weighted position (B, S, S, 5)."""

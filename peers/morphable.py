@@ -121,7 +121,7 @@ class Morphable(Peer):
     settings = (
         {"components": 40, "steps": 20, "prior": 0.03},
         {"components": 80, "steps": 20, "prior": 0.03},
-        {"components": 40, "steps": 20, "prior": 0.1},
+        {"components": 40, "steps": 20, "prior": 0.01},
     )
 
     def __init__(self, size: int, parts: int = 6, seed: int = 0, **setting):

@@ -1,5 +1,6 @@
-"""Ours, as one row of the table: an `IGCNet` trained by `igc.fit` for as many images as the budget allows."""
+"""Ours, as one row of the table: an `IGCNet` in a training run whose schedule follows the clock."""
 
+import contextlib
 import tempfile
 import time
 from pathlib import Path
@@ -10,11 +11,11 @@ from torch import Tensor
 
 from igc import IGCNet, ModelConfig, TrainConfig, UserError, analysis, segment
 from igc.evaluate import explain
-from igc.train import fit
+from igc.train import Training
 from peers.base import Loaded, Peer, as_bytes, chunked
 
-PROBE = 24
-"""Steps by which the speed is measured first; the schedule must know its end beforehand."""
+STEPS = 2000
+"""As many steps the schedule counts, however many the time is enough for."""
 KNOWN = 512
 """Images of those it was fitted on that the axes of its features are taken from."""
 
@@ -35,16 +36,17 @@ class Ours(Peer):
         self.model = IGCNet(ModelConfig(size=size, parts=parts))
 
     def fit(self, dataset, minutes: float, report=None) -> None:
-        started, pixels = time.perf_counter(), as_bytes(dataset)
+        pixels = as_bytes(dataset)
         self.known = pixels[:KNOWN].float() / 255
         batch = self.setting["batch_size"]
         if len(pixels) < batch:
             raise UserError(f"'images' ({len(pixels)}) is less than a batch ({batch}): raise it.")
-        speed = self._train(pixels[: PROBE * batch], 1)
-        left = 60 * minutes - (time.perf_counter() - started)
-        total = max(int(speed * left), batch)
-        epochs = -(-total // len(pixels))
-        self._train(pixels[: max(batch, total // epochs)], epochs)
+        quiet = {"epochs": 100000, "picture_epochs": 10**6, "device": "cpu"}
+        config = TrainConfig(seed=self.seed, **quiet, **self.setting)
+        model_config = ModelConfig(size=self.size, parts=self.parts)
+        with tempfile.TemporaryDirectory() as folder:
+            run = OnTheClock(Loaded.of(pixels), model_config, config, Path(folder))
+            self.model = run.until(60 * minutes).eval()
 
     def labels(self, images: Tensor) -> Tensor:
         return segment.labels(self.model, images)
@@ -54,6 +56,10 @@ class Ours(Peer):
         return found["depth"], found["normal"]
 
     def features(self, images: Tensor) -> Tensor:
+        """The codes of shape and albedo of all parts."""
+        return torch.from_numpy(analysis.joined(analysis.describe(self.model, images).parts))
+
+    def looked(self, images: Tensor) -> Tensor:
         """Shape and albedo of all parts, as `igc.analysis` observes them in the images; the axes are those of
         images that it was fitted on."""
         both, axes = torch.cat((self.known, images)), np.arange(len(self.known))
@@ -66,11 +72,23 @@ class Ours(Peer):
     def validation_loss(self, images: Tensor) -> float:
         return float((self.pictures(images) - images).abs().mean())
 
-    def _train(self, pixels: Tensor, epochs: int) -> float:
-        """Trains a model from scratch, keeps it, and returns the speed in images a second."""
-        with tempfile.TemporaryDirectory() as folder:
-            config = TrainConfig(epochs=epochs, seed=self.seed, device="cpu", **self.setting)
-            model_config = ModelConfig(size=self.size, parts=self.parts)
-            record = fit(Loaded.of(pixels), model_config, config, Path(folder))
-            self.model = IGCNet.from_pretrained(folder)
-        return record["final"]["images_per_second"]
+
+class OnTheClock(Training):
+    """A run whose schedule goes by the time that is spent, as `base.train_loop`'s does."""
+
+    def until(self, budget: float) -> IGCNet:
+        """Trains for `budget` seconds; the averaged model."""
+        self.budget, self.started = budget, time.perf_counter()
+        with contextlib.suppress(KeyboardInterrupt):
+            self.run(self)
+        return self.shown()
+
+    def share(self) -> float:
+        return min(1.0, (time.perf_counter() - self.started) / self.budget)
+
+    def place(self) -> tuple[float, int]:
+        return STEPS * self.share(), STEPS
+
+    def asked(self, accelerator, step: int) -> bool:
+        """Whether to stop now; in place of the stop button."""
+        return self.share() >= 1

@@ -194,12 +194,13 @@ class SCAE(Peer):
         return chunked(lambda part: winners(self.model.explain(part)[0]), images)
 
     def features(self, images: Tensor) -> Tensor:
-        """Presences of the objects, and what the part capsules say (B, 8 + 23 M)."""
+        """Presences of the objects and of the parts, and what the parts look like: all but the poses, which
+        are not the person's, (B, 8 + 17 M)."""
 
         def capsules(part: Tensor) -> Tensor:
             pose, presence, special = self.model.encoder(part)
             active = self.model.objects(pose, presence, special)[0]
-            return torch.cat((active, pose.flatten(1), presence, special.flatten(1)), dim=1)
+            return torch.cat((active, presence, special.flatten(1)), dim=1)
 
         return chunked(capsules, images)
 
@@ -212,7 +213,7 @@ class SCAE(Peer):
 
     def validation_loss(self, images: Tensor) -> float:
         """How little the labels follow small changes of the pictures, see `base.instability`."""
-        return instability(self.labels, images, self.seed)
+        return instability(self.labels, images, self.parts, self.seed)
 
 
 def affine(raw: Tensor, largest: float = LARGEST) -> Tensor:

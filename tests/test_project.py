@@ -122,6 +122,7 @@ FLOORS = [
         "live",
         "analysis",
         "ablations",
+        "comparison",
     },
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}

@@ -131,12 +131,15 @@ def test_instability_is_small_for_labels_that_follow_the_picture_and_one_for_oth
         return (images.argmax(dim=1) + 1) * strong
 
     assert red.shape == green.shape == blue.shape
-    follows = instability(by_colour, discs.images)
-    ignores = instability(lambda images: torch.randint(1, 4, images[:, 0].shape), discs.images)
+    follows = instability(by_colour, discs.images, 3)
+    ignores = instability(lambda images: torch.randint(1, 4, images[:, 0].shape), discs.images, 3)
     assert follows < 0.25 and 0.95 < ignores < 1.05
-    assert instability(lambda images: torch.ones_like(images[:, 0]).long(), discs.images) == 1
-    assert instability(lambda images: torch.zeros_like(images[:, 0]).long(), discs.images) == 1
-    assert instability(by_colour, discs.images) == follows
+    for label in (0, 1):
+        fixed = torch.full_like(discs.images[:, 0], label).long()
+        assert instability(lambda images, fixed=fixed: fixed, discs.images, 3) == pytest.approx(1)
+    assert instability(by_colour, discs.images, 3) == follows
+    rare = instability(lambda images: 1 + (by_colour(images) == 3).long(), discs.images, 3)
+    assert rare > follows + 0.3, "parts that are not used do not earn anything"
 
 
 def test_small_changes_are_small_and_repeat_with_a_seed():

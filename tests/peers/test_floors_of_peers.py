@@ -76,7 +76,7 @@ def test_factors_of_a_given_model_find_the_discs():
     assert peer.encoder is model
 
 
-@pytest.mark.parametrize("layer, size", [(1, 16), (2, 8), (3, 4)])
+@pytest.mark.parametrize("layer, size", [(1, 16), (2, 8), (3, 4), (4, 2)])
 def test_activations_are_not_negative_and_of_the_layer_s_size(layer, size):
     maps = DFFUntrained(32, layer=layer).activations(torch.rand(3, 3, 32, 32))
     assert maps.shape[0] == 3 and maps.shape[-2:] == (size, size)
@@ -84,7 +84,7 @@ def test_activations_are_not_negative_and_of_the_layer_s_size(layer, size):
 
 
 def test_the_first_two_layers_are_the_encoder_s_local_features():
-    peer, images = DFFUntrained(32), torch.rand(2, 3, 32, 32)
+    peer, images = DFFUntrained(32, layer=2), torch.rand(2, 3, 32, 32)
     with torch.no_grad():
         wanted = peer.encoder.encoder(images)[0].relu()
     torch.testing.assert_close(peer.activations(images), wanted)

@@ -110,9 +110,8 @@ def test_fit_and_what_it_answers():
     peer.fit(faces, 3 / 60)
     assert peer.validation_loss(images) < before
     assert peer.features(images).shape == (6, 16) and peer.units(images, "yaw", "light").shape == (6, 5)
-    labels = peer.labels(images)
-    assert labels.shape == (6, 32, 32) and labels.dtype == torch.int64 and labels.max() == 1
-    assert peer.pictures(images).shape == images.shape and peer.depth(images) is None
+    assert peer.pictures(images).shape == images.shape
+    assert peer.depth(images) is None and peer.labels(images) is None
     assert peer.given == "controlled factors" and peer.parameters > 10000
 
 

@@ -92,14 +92,10 @@ def test_it_learns_on_sixteen_faces(fitted, images):
 
 def test_what_it_answers(fitted, images):
     peer, _ = fitted
-    labels, (depth, normal) = peer.labels(images), peer.depth(images)
-    assert (
-        labels.dtype == torch.int64
-        and labels.shape == (16, 32, 32)
-        and set(labels.unique().tolist()) <= {0, 1}
-    )
+    depth, normal = peer.depth(images)
+    assert peer.labels(images) is None
     assert depth.shape == (16, 32, 32) and normal.shape == (16, 3, 32, 32)
-    assert depth.isfinite().all() and (depth[labels == 0] == 0).all()
+    assert depth.isfinite().all() and (depth > 0).float().mean() > 0.5
     assert ((depth[depth > 0] > 0.7) & (depth[depth > 0] < 1.4)).all()
     length = normal.norm(dim=1)[depth > 0]
     assert torch.allclose(length, torch.ones_like(length), atol=1e-4)
