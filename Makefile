@@ -2,7 +2,7 @@
 #   make train            train on the embedded data set (book/03_train.ipynb, executed)
 #   make book             the book, its chapters executed: _build/html/index.html
 #   make test             all checks; make test-notebooks, only those of the chapters
-#   make lab              the chapters in JupyterLab;  make bench, the benchmarks;  make clean
+#   make lab              the chapters in JupyterLab;  make bench, where a step's time goes;  make clean
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:

@@ -1,9 +1,9 @@
 """`python -m benchmarks.cross_view` asks who is who across views: our components, and systems without parts.
 
 The gallery looks ahead (|yaw| below 10 degrees), the probes aside (30 to 45), by the true yaw. Ours is the
-shipped model. A 2D auto-encoder with as many features, and Unsup3D, of its published width and of a quarter
-of it, are trained for `--minutes` each on the same 4,096 faces, once a seed. `--only` names some of the rows;
-a record that holds the others is gone on with.
+shipped model, by what it sees along its geometry. A 2D auto-encoder with at least as many features, and
+Unsup3D, of its published width and of a quarter of it, are trained for `--minutes` each on the same 4,096
+faces, once a seed. `--only` names some of the rows; a record that holds the others is gone on with.
 """
 
 import argparse
@@ -43,10 +43,10 @@ def features(row: str, pixels: torch.Tensor, images: torch.Tensor, minutes: floa
         kind, setting = TRAINED[row]
         peer = kind(SIZE, seed=seed, **setting)
         peer.fit(Loaded.of(pixels), minutes)
-    else:
-        peer = Ours(SIZE)
-        peer.model, peer.known = IGCNet.from_pretrained("synthetic-64"), pixels[:KNOWN].float() / 255
-    return peer.features(images)
+        return peer.features(images)
+    ours = Ours(SIZE)
+    ours.model, ours.known = IGCNet.from_pretrained("synthetic-64"), pixels[:KNOWN].float() / 255
+    return ours.looked(images)
 
 
 def main() -> None:

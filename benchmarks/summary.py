@@ -47,7 +47,7 @@ READ = (
 WHOSE = {
     "The paper’s": (
         "Graphics capsules: depth, albedo, pose of a part; six of them.",
-        "One-hot attention that deals shape and albedo out together.",
+        "Shape and albedo as cues, dealt out by one-hot attention.",
         "Assembly by depth, then light, pose and rendering.",
         "A contrastive loss that keeps parts the same in every face.",
         "Analysis by synthesis of unlabelled images.",

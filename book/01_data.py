@@ -65,8 +65,8 @@ figures.grid([[figures.picture(image) for image in row] for row in rows], side=0
 #
 # ```{admonition} The paper
 # :class: paper
-# It learned from photographs: CelebA {cite:p}`liu2015celeba`, BP4D {cite:p}`zhang2014bp4d` and Multi-PIE
-# {cite:p}`gross2010multipie`.
+# It learned from photographs, CelebA {cite:p}`liu2015celeba`, and used BP4D {cite:p}`zhang2014bp4d` and
+# Multi-PIE {cite:p}`gross2010multipie` for their variety of pose, expression and light.
 # ```
 #
 # ```{admonition} Ours

@@ -115,13 +115,14 @@ figures.attention_map(attention)
 #
 # ```{admonition} The paper
 # :class: paper
-# Shape and albedo are both cues, and are decomposed together with one-hot attention. That is what makes a
-# part the same thing in every face.
+# Shape and albedo are both cues for the parts. One-hot attention and a contrastive loss make a part the same
+# thing in every face.
 # ```
 #
 # ```{admonition} Ours
 # :class: ours
-# The view embedding is dealt out the same way, and channels start out dealt in turn.
+# That shape and albedo share the deal is its family's; that the view embedding is dealt out the same way, and
+# that channels start out dealt in turn, is ours.
 # ```
 #
 # ## Decode
@@ -302,7 +303,7 @@ figures.grid(rows, ["image", "depth in the view", "drawn", "over background"])
 #
 # The {term}`background` is guessed from the picture's border alone: a membrane stretched over the frame,
 # free at the lower edge, where neck and shoulders come in. It can follow a plain or a blurred background,
-# and it cannot draw a face. The paper does not say how it treats backgrounds; this is ours too.
+# and it cannot draw a face. This is ours too.
 #
 # ## From a grid to pixels, slowly
 #

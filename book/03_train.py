@@ -218,8 +218,8 @@ views3d.face_view(model, explained, 0)
 #
 # ```{admonition} Ours
 # :class: ours
-# None of the four is in the paper. Their weights and prices are settings, and the first exercise takes some
-# away.
+# None of the four is in what we know of the paper. Their weights and prices are settings, and the first
+# exercise takes some away.
 # ```
 #
 # ## Measured against the truth
@@ -317,8 +317,8 @@ print("\n".join(name for name in names if not name.startswith("events")))
 # batch (the mean pose, the area of a part, what a part looks like) is exchanged. So two processes give the
 # loss curve of one.
 #
-# **Records.** The run's folder holds `history.csv`, event files for TensorBoard
-# (`tensorboard --logdir runs`), pictures every few epochs, the last two checkpoints, the best model and
+# **Records.** The run's folder holds `history.csv`, event files for TensorBoard (`pip install tensorboard`,
+# then `tensorboard --logdir runs`), pictures every few epochs, the last two checkpoints, the best model and
 # `record.json`. A checkpoint is written beside the old one and put in its place when the disk has it, so
 # that a kill at any moment costs at most the steps since. If a loss is not a number, or a part vanishes,
 # training goes back to the last checkpoint with half the learning rate, and says so.

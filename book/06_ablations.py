@@ -94,8 +94,8 @@ ablations.strips(pictures, list(found))
 #
 # ```{admonition} The paper
 # :class: paper
-# It decomposes shape and albedo together, by one shared one-hot attention, and says that this attention and
-# a contrastive loss make the parts semantically consistent {cite:p}`yu2023graphics`.
+# It uses both shape and albedo as cues when it decomposes a face, and says that one-hot attention and a
+# contrastive loss make the parts semantically consistent {cite:p}`yu2023graphics`.
 # ```
 #
 # ```{admonition} Ours
@@ -120,7 +120,8 @@ ablations.strips(pictures, list(found))
 # - **Both cues.** With shape alone dealt out to the parts, and each part's albedo drawn from all of the
 #   albedo embedding, the scores of the parts fall a little. With albedo alone it is depth that suffers.
 # - **Pose votes.** One pose that is read from the whole image does as well as the mean of what the parts say.
-# - **The mirror.** Without it normals, depth and parts are clearly worse, and heads turn too little. Faces
+# - **The mirror.** Without it normals and depth are clearly worse, and heads turn too little; that the parts
+#   lie just outside of the span is a hint. Faces
 #   look as before from where they were seen; the mirror says what they are like from elsewhere. This is
 #   Unsup3D's claim, and it holds.
 # - **Where parts start.** As even bands they stay bands. Depth, pose and light hardly notice; ARI and IoU

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from igc.errors import UserError
-from igc.figures import panels
+from igc.figures import panels, wide_strips
 
 WHOLE = "full"
 """The variant from which nothing is left out."""
@@ -77,20 +77,15 @@ def picture_path(folder: str | Path, variant: str) -> Path:
 
 def strips(folder: str | Path, variants: list[str]) -> Figure:
     """The pictures that the runs of seed 0 left in `folder`, a row a variant. UserError if one is missing."""
-    figure, axes = panels(len(variants), 1, (9.0, 0.76 * len(variants) + 0.2), layout="compressed")
-    for axis, variant in zip(axes[:, 0], variants, strict=True):
+    rows = {}
+    for variant in variants:
         path = picture_path(folder, variant)
         if not path.is_file():
             raise UserError(f"{path} is missing: run python -m benchmarks.ablations, which draws it.")
         with Image.open(path) as image:
-            axis.imshow(np.asarray(image))
-        axis.set_yticks([image.height / 2], [variant])
-        axis.set_xticks([])
-        axis.tick_params(length=0)
-        for spine in axis.spines.values():
-            spine.set_visible(False)
-    middles = (np.arange(len(TITLES)) + 0.5) * image.width / len(TITLES)
-    axes[0, 0].xaxis.tick_top()
-    axes[0, 0].set_xticks(middles, TITLES)
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
+            rows[variant] = np.asarray(image)
+    figure = wide_strips(rows, 0.76)
+    figure.axes[0].xaxis.tick_top()
+    middles = (np.arange(len(TITLES)) + 0.5) * rows[variant].shape[1] / len(TITLES)
+    figure.axes[0].set_xticks(middles, TITLES)
     return figure

@@ -1,10 +1,10 @@
 """What is behind the face, guessed from the border of the picture alone (ours).
 
-The paper does not say how it treats the background. A learned background network can draw the face too, and
-then no part has a reason to live. So ours may only see the outermost pixels: it stretches a membrane over
-the picture that is fixed at the upper, left and right border and free at the lower one, where necks and
-shoulders come in (Laplace's equation). It follows plain, graded and blurred backgrounds and cannot draw
-anything in the middle.
+What we know of the paper says nothing of the background. A learned background network can draw the face
+too, and then no part has a reason to live. So ours may only see the outermost pixels: it stretches a
+membrane over the picture that is fixed at the upper, left and right border and free at the lower one, where
+necks and shoulders come in (Laplace's equation). It follows plain, graded and blurred backgrounds and
+cannot draw anything in the middle.
 """
 
 from functools import lru_cache

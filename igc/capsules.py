@@ -1,6 +1,6 @@
 """Graphics capsules: how one embedding becomes M parts, and how M parts become one object.
 
-A graphics capsule (paper, section 3) holds the depth, the albedo and the pose of one part. The Graphics
+A graphics capsule (the paper's) holds the depth, the albedo and the pose of one part. The Graphics
 Decomposition Module deals the channels of the global embeddings out to the parts, each channel to exactly
 one of them (one-hot attention), and deals shape and albedo out the same way, so that a part is the same
 thing in both. Assembly lets the nearest part win each canonical pixel; what belongs to the face at all is
@@ -24,7 +24,7 @@ STARTS = (
 """Where the parts start, as far as there are so many, and how much smaller they are than their neighbours:
 x to both sides, y down, in units of half the frame, and what is added to the squared distance from there.
 They are where a face in the middle of the frame has what is named beside them, as judged on embedded faces of
-the validation people. It is the one thing about faces that is put in by hand (ours)."""
+the validation people (ours)."""
 
 
 class Assembly(NamedTuple):
@@ -55,7 +55,7 @@ class Assembly(NamedTuple):
 
 
 class Decomposition(nn.Module):
-    """The Graphics Decomposition Module: deals C channels out to M parts (paper, section 3; METHOD)."""
+    """The Graphics Decomposition Module: deals C channels out to M parts (the paper's)."""
 
     def __init__(self, channels: int, parts: int, shared: bool = True):
         super().__init__()

@@ -63,6 +63,7 @@ class SegmentParameters(_Common):
     out: str = setting("build/out/04_segmentation")
     model: str = setting("synthetic-64")
     test_images: int = setting(256, 16, 10**5)
+    records: str = setting("benchmarks/records/peers", about="what python -m peers wrote")
 
 
 @dataclass(frozen=True)

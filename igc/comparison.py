@@ -11,7 +11,7 @@ from torch import Tensor
 
 from igc.data import LABELS
 from igc.errors import UserError
-from igc.figures import TRUTH_COLOURS, panels
+from igc.figures import TRUTH_COLOURS, wide_strips
 from igc.segment import name_parts
 
 ALONE = "images alone"
@@ -74,15 +74,7 @@ def strips(folder: str | Path, rows: dict[str, dict], faces: dict[str, Tensor]) 
         path = Path(folder) / f"{short}.seed{row['seeds'][0]}.png"
         if "nmi" in row["mean"] and path.is_file():
             shown[row["name"]] = palette_of(_read(path, truth.shape), faces["labels"], palette)
-    figure, axes = panels(len(shown), 1, (9.0, 0.72 * len(shown) + 0.1), layout="compressed")
-    for axis, (name, strip) in zip(axes[:, 0], shown.items(), strict=True):
-        axis.imshow(strip)
-        axis.set_yticks([strip.shape[0] / 2], [name])
-        axis.set_xticks([])
-        axis.tick_params(length=0)
-        axis.spines[:].set_visible(False)
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
-    return figure
+    return wide_strips(shown, 0.72)
 
 
 def palette_of(labels: np.ndarray, truth: Tensor, palette: np.ndarray) -> np.ndarray:

@@ -85,7 +85,9 @@ class ModelConfig(Config):
     size: int = setting(64, 32, 256, about="width and height of images in pixels, a multiple of 16")
     parts: int = setting(6, 1, 32, about="number of part capsules, M (the paper: 6)")
     channels: int = setting(96, 8, 4096, about="length of the shape, albedo and view embeddings, C")
-    width: int = setting(32, 4, 512, about="channels of the narrowest encoder and decoder layer")
+    width: int = setting(
+        32, 4, 512, about="channels of the encoder's first layer; decoders have 8 times as many"
+    )
     fov: float = setting(10.0, 1.0, 120.0, about="field of view of the camera in degrees (Unsup3D: 10)")
     depth_range: float = setting(0.1, 0.01, 0.5, about="depth lies within 1 +- this (Unsup3D: 0.1)")
     rotation_range: float = setting(

@@ -112,6 +112,19 @@ def grid(rows: list[list[np.ndarray]], titles: list[str] | None = None, side: fl
     return figure
 
 
+def wide_strips(rows: dict[str, np.ndarray], height: float) -> Figure:
+    """Wide pictures below each other, each so many inches high and with its name beside it."""
+    figure, axes = panels(len(rows), 1, (9.0, height * len(rows) + 0.15), layout="compressed")
+    for axis, (name, pixels) in zip(axes[:, 0], rows.items(), strict=True):
+        axis.imshow(pixels)
+        axis.set_yticks([len(pixels) / 2], [name])
+        axis.set_xticks([])
+        axis.tick_params(length=0)
+        axis.spines[:].set_visible(False)
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
+    return figure
+
+
 def explanation(images: Tensor, out: Output) -> Figure:
     """A row a face: image, reconstruction, parts in the image, canonical depth, normals, albedo, parts."""
     rows = []

@@ -42,7 +42,8 @@ def _grid_labels(face: Tensor, rows: int, columns: int) -> Tensor:
 def k_means(
     fit: dict, test: dict, fit_face: Tensor, test_face: Tensor, count: int = 6, seed: int = 0
 ) -> Tensor:
-    """Labels (N, S, S): k-means over position in the face box and colour of face pixels."""
+    """Labels (N, S, S): k-means over position in the image, two units wide, and colour of
+    face pixels."""
     inputs, _ = _position_and_colour(fit["image"], fit_face)
     chosen = np.random.default_rng(seed).permutation(len(inputs))[:50000]
     clusters = KMeans(count, n_init=3, random_state=seed).fit(inputs[chosen])

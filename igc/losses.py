@@ -22,8 +22,9 @@ KEPT = 0.98
 
 
 def reconstruct(image: Tensor, target: Tensor, scale: Tensor, gradient: float) -> Tensor:
-    """The rendering looks like the photograph: Laplacian likelihood (Unsup3D), on colours at three
-    resolutions and on their differences between neighbours (ours, in place of VGG features).
+    """The rendering looks like the photograph: Laplacian likelihood of its colours (Unsup3D); beside it,
+    unweighed, colours at two coarser resolutions and differences between neighbours at all three (ours, in
+    place of VGG features).
 
     `image`, `target` (B, 3, S, S); `scale` (B, 1, S, S) > 0, the expected residual.
     """
@@ -129,7 +130,8 @@ def alike(departure: Tensor) -> Tensor:
 
 
 def plain_albedo(detail: Tensor) -> Tensor:
-    """A face's own fine detail has its price: mean absolute departure from the common detail, in logits."""
+    """Fine detail has its price, what all faces share and a face's own alike: mean absolute detail
+    (B, M, 3, h, h), in logits (ours)."""
     return detail.abs().mean()
 
 

@@ -60,12 +60,16 @@ class View(NamedTuple):
 
 
 class Output(NamedTuple):
-    """What IGCNet tells about images (B, 3, S, S). Canonical unless the name starts with `view`."""
+    """What IGCNet tells about images (B, 3, S, S). Canonical, but for what starts with `view`, and for
+    `image`, `confidence`, `background` and `features`, which are in the frame of the picture."""
 
     parts: Parts
     depth: Tensor
+    """(B, S, S): of the object, also beyond its outline"""
     albedo: Tensor
+    """(B, 3, S, S) in [0, 1]"""
     normal: Tensor
+    """(B, 3, S, S): unit, towards the camera"""
     light: Tensor
     """(B, 5): ambient, diffuse, unit direction from the surface to the light"""
     pose: Tensor
@@ -73,10 +77,15 @@ class Output(NamedTuple):
     confidence: Tensor
     """(B, 2, S, S): scale of the residual, straight and mirrored"""
     image: Tensor
+    """(B, 3, S, S): the drawing, over the background"""
     view_depth: Tensor
+    """(B, S, S), 0 where the face is not"""
     view_normal: Tensor
+    """(B, 3, S, S), 0 where the face is not"""
     view_parts: Tensor
+    """(B, M, S, S): how much of each pixel each part covers"""
     view_alpha: Tensor
+    """(B, 1, S, S): how much of each pixel the face covers"""
     background: Tensor
     """(B, 3, S, S): what is taken to be behind the face"""
     soft_visibility: Tensor

@@ -1,8 +1,9 @@
 """The folder of a training run: checkpoints, history and record, each file written whole or not at all.
 
 model.safetensors, config.json    the model as it is now, as `IGCNet.from_pretrained` reads it
-best/                             the same, after the epoch with the lowest loss
-state/00000128.safetensors        all that resuming needs, after so many steps; the last two are kept
+best/                             the same, after the epoch with the lowest loss, once faces may differ fully
+state/00001-00000128.safetensors  all that resuming needs, after so many epochs and steps; two are kept
+pictures/                         what the model sees in eight faces, every few epochs
 train.json history.csv            settings, and a line an epoch
 events.out.tfevents.*             the same for TensorBoard
 record.json                       data, machine, time, versions; written at the end

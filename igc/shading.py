@@ -1,6 +1,7 @@
 """Lambertian light. A light is (ambient, diffuse, l): two weights and a unit direction l that points from
 the surface to the light, so that a light behind the camera is l = (0, 0, -1). Frames are those of
-`geometry`; the lights of the model and of the drawn faces are canonical: they turn with the face."""
+`geometry`. The model's light is canonical: it turns with the face. The lamp of a drawn face stands in the
+view; its truth is told in the canonical frame."""
 
 import math
 

@@ -3,7 +3,7 @@
 A surface comes as a grid of camera-frame points (x right, y down, z forward; see the book's page on
 conventions) that lie on the rays of a camera, one a pixel, as `geometry.depth_to_points` puts them. So a view
 stores depths only, in 16 bits, the colours in 8 and the part in 8: below 60 kB of HTML for a face of 64x64.
-All of this is ours; the paper shows still pictures only.
+All of this is ours.
 """
 
 import base64

@@ -22,7 +22,8 @@ it; the same for the face and the frame."""
 
 
 class Watch:
-    """Notices within `CHECK` steps that training went wrong, and says how."""
+    """Notices that training went wrong, and says how: within `CHECK` steps a loss that is no number, within
+    100 a part that vanished or swallowed the others."""
 
     def __init__(self, parts: int, accelerator):
         self.parts, self.accelerator = parts, accelerator

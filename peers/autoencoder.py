@@ -17,7 +17,7 @@ class AutoEncoder(Peer):
         "fully connected and trained layer by layer.",
     )
     settings = ({"code": 384, "lr": 1e-3}, {"code": 384, "lr": 5e-4}, {"code": 384, "lr": 2e-3})
-    """`code`: length of the code (as many numbers as our observed components have); `lr`: learning rate."""
+    """`code`: length of the code (at least as many numbers as our components have); `lr`: learning rate."""
 
     def __init__(self, size: int, parts: int = 6, seed: int = 0, **setting):
         super().__init__(size, parts, seed, **setting)

@@ -1,4 +1,4 @@
-"""Which part, and its shape or its albedo, tells people apart (paper, section 4.3; the statistics are ours).
+"""Which part, and its shape or its albedo, tells people apart (the paper's question; statistics are ours).
 
 A face is described by 2 x M components: of each of M parts the shape and the albedo (`features`). The rooms:
 `recognition` compares faces; `importance` asks which component carries a target, by four methods over the
