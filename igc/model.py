@@ -277,8 +277,8 @@ class IGCNet(nn.Module):
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             if isinstance(error, UserError) and str(description) in str(error):
                 raise
+            why = " ".join(str(error).split())[:200]
             raise UserError(
-                f"{weights} cannot be read as a checkpoint ({str(error).splitlines()[0]}): "
-                "train the model again."
+                f"{folder} cannot be read as a checkpoint ({why}): train the model again."
             ) from error
         return model.eval()
