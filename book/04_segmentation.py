@@ -214,17 +214,17 @@ print(comparison.standings(beside["first"]))
 
 # %% [markdown]
 # How to read it. Six bands are hard to beat here as well: of all that learns only ours is above them in NMI
-# and ARI. The others do find something. But in eight minutes it is colour and light (SCAE, DFF), or places
-# in the frame (k-means), and not a thing that keeps its place on a head: look at *turning*, and at the
-# strips. Ours has a head that turns, and its parts go with it.
+# and ARI. The others do find something. But in eight minutes it is colour and light (SCAE, HP-Capsule,
+# DFF), or places in the frame (k-means), and not a thing that keeps its place on a head: look at *turning*,
+# and at the strips. Ours has a head that turns, and its parts go with it.
 #
 # Where it loses, and what must be said beside it:
 #
-# - *rank1*: by its code alone SCAE knows people better. What its templates say of themselves is little else
-#   than their colours, and here people differ by colours most. Our code is made for drawing; two codes of a
-#   person differ by all that the picture left open. What ours is good for is looking: it knows where each
-#   point of the head is in the photograph, and what it reads there tells people apart best by far
-#   (*rank1_looked*).
+# - *rank1*: by their codes alone SCAE and HP-Capsule know people better. What their templates say of
+#   themselves is little else than their colours, and here people differ by colours most. Our code is made
+#   for drawing; two codes of a person differ by all that the picture left open. What ours is good for is
+#   looking: it knows where each point of the head is in the photograph, and what it reads there tells
+#   people apart best by far (*rank1_looked*).
 # - Ours was told where six parts start, the others were not. Parts that start as even bands
 #   ([chapter 06](06_ablations)) have a lower ARI and IoU, though still above the bands of this table.
 # - Unsup3D has hardly begun to learn after eight minutes on one thread: its depth is worse than a plane. It

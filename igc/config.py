@@ -88,7 +88,7 @@ class ModelConfig(Config):
     width: int = setting(
         32, 4, 512, about="channels of the encoder's first layer; decoders have 8 times as many"
     )
-    fov: float = setting(10.0, 1.0, 120.0, about="field of view of the camera in degrees (Unsup3D: 10)")
+    fov: float = setting(10.0, 1.0, 70.0, about="field of view of the camera in degrees (Unsup3D: 10)")
     depth_range: float = setting(0.1, 0.01, 0.5, about="depth lies within 1 +- this (Unsup3D: 0.1)")
     rotation_range: float = setting(
         60.0, 1.0, 180.0, about="largest angle of a pose in degrees (Unsup3D: 60)"
@@ -117,6 +117,13 @@ class ModelConfig(Config):
             )
         if self.channels < self.parts:
             raise UserError(f"setting 'channels' ({self.channels}) must be at least 'parts' ({self.parts}).")
+        across = math.sqrt(2) * math.tan(0.5 * math.radians(self.fov)) * (1 + self.depth_range)
+        away = math.hypot(across, self.depth_range)  # the frame's far corner from (0, 0, 1), where faces turn
+        if away + self.translation_range >= 1:
+            raise UserError(
+                f"setting 'fov' ({self.fov}) is so wide that a turned face can reach the camera: lower it, "
+                f"'depth_range' ({self.depth_range}) or 'translation_range' ({self.translation_range})."
+            )
 
 
 @dataclass(frozen=True)

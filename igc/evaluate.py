@@ -13,7 +13,7 @@ from torch import Tensor
 from igc import floors, metrics
 from igc.data import FACE_PARTS, SyntheticFaces, read_all
 from igc.errors import UserError
-from igc.files import make_folder, write_text
+from igc.files import make_folder, write_text, writing
 from igc.model import IGCNet
 from igc.segment import masks_to_labels
 
@@ -128,25 +128,33 @@ def main(arguments: list[str] | None = None) -> int:
             raise UserError(
                 f"--count must be at least 16, not {chosen.count}: the regressions need people to fit on."
             )
+        if chosen.out and Path(chosen.out).is_dir():
+            raise UserError(f"--out ({chosen.out}) is a folder: name a JSON file in it.")
         if chosen.out:
             make_folder(Path(chosen.out).parent)
         model = IGCNet.from_pretrained(chosen.model)
         fit, test = (
             load_truth(s, chosen.count, model.config.size, chosen.seed) for s in ("validation", "test")
         )
+        rows = {Path(chosen.model).name: evaluate(model, fit, test), **evaluate_floors(fit, test, model.fov)}
+        print(table(rows))
+        if chosen.out:
+            data = SyntheticFaces("test", chosen.count, model.config.size, chosen.seed).fingerprint()
+            write_record(Path(chosen.out), Path(chosen.model).name, data, rows)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    rows = {Path(chosen.model).name: evaluate(model, fit, test), **evaluate_floors(fit, test, model.fov)}
-    print(table(rows))
-    if chosen.out:
-        record = {
-            "command": f"python -m igc.evaluate {Path(chosen.model).name}",
-            "data": SyntheticFaces("test", chosen.count, model.config.size, chosen.seed).fingerprint(),
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores", "torch": torch.__version__,
-        }  # fmt: skip
-        write_text(Path(chosen.out), json.dumps({**record, "figures": rows}, indent=2) + "\n")
     return 0
+
+
+def write_record(path: Path, model: str, data: str, rows: dict[str, dict[str, float]]) -> None:
+    """Writes the figures and where they come from; UserError if that cannot be done."""
+    record = {
+        "command": f"python -m igc.evaluate {model}", "data": data,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores", "torch": torch.__version__,
+    }  # fmt: skip
+    with writing(path):
+        write_text(path, json.dumps({**record, "figures": rows}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ Both formats have x right, y up and z towards the viewer. A canonical point (x, 
 from the camera to the face; programs that count in metres show a small head. All of it is ours.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ import trimesh
 
 from igc.errors import UserError
 from igc.figures import part_meshes
-from igc.files import make_folder
+from igc.files import make_folder, write_bytes, writing
 from igc.geometry import depth_to_points
 from igc.meshes import Mesh, close_seams, surface_mesh
 from igc.model import IGCNet
@@ -28,7 +27,7 @@ def export_face(model: IGCNet, out: Output, item: int, path: str | Path, parts: 
     The face is canonical, one object named "face"; with `parts` it is one object for each part that is seen,
     part_1, part_2 and so on. Triangles lie inside the face and span no jump in depth. The colours are the
     albedo, not lit: as the picture's values in an .obj, as linear light in a .glb, since glTF asks for
-    that. Returns the path. UserError for another suffix, a folder that cannot be written to, or a face
+    that. Returns the path. UserError for another suffix, a file that cannot be written, or a face
     that is empty; IndexError where there is no such item.
     """
     path = Path(path)
@@ -42,7 +41,8 @@ def export_face(model: IGCNet, out: Output, item: int, path: str | Path, parts: 
     for name, mesh in meshes.items():
         scene.add_geometry(_object(name, mesh, linear=glb), geom_name=name, node_name=name)
     make_folder(path.parent)
-    _write(path, _as_glb(scene) if glb else _as_obj(scene))
+    with writing(path):
+        write_bytes(path, _as_glb(scene) if glb else _as_obj(scene))
     return path
 
 
@@ -96,10 +96,3 @@ def _as_obj(scene: trimesh.Scene) -> bytes:
     """Wavefront text, one object a mesh: lines v x y z red green blue, vn and f."""
     text = trimesh.exchange.obj.export_obj(scene, include_normals=True, digits=6, header=None)
     return text.lstrip().encode()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Writes the file in one step."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from igc.config import TrainConfig
+from igc.config import ModelConfig, TrainConfig
 from igc.data import Prepared, read_images
 from igc.data.shards import ShardStream, stream
 from igc.errors import UserError
@@ -33,7 +33,8 @@ class Feed:
         self.streams = not fits and isinstance(dataset, Prepared) and dataset.card["kind"] == "shards"
         self.images = read_images(dataset).to(self.device) if fits else None
         self.steps = max(1, len(dataset) // config.batch_size)
-        """Steps in an epoch: whole batches, at least one; of shards no more than the shortest process has."""
+        """Steps in an epoch: whole batches, a multiple of `config.accumulate` of them; of shards no more than
+        the shortest process has."""
         if self.streams:
             self.steps = self._shortest()
             if not self.steps:
@@ -41,6 +42,12 @@ class Feed:
                     f"setting 'batch_size' ({config.batch_size}) is more than a reader of the shards has "
                     "images for: lower it, or prepare the set as files."
                 )
+        if self.steps < config.accumulate:
+            raise UserError(
+                f"setting 'accumulate' ({config.accumulate}) is more than the batches of an epoch "
+                f"({self.steps}): lower it or 'batch_size', or bring more images."
+            )
+        self.steps -= self.steps % config.accumulate
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
         """The images (b, 3, S, S) in [0, 1], on the device, of an epoch's steps from `start` on; with
@@ -116,3 +123,22 @@ class _Read(torch.utils.data.Dataset):
 
     def __getitem__(self, step: int) -> Tensor:
         return self.dataset.batch(self.chosen[step].tolist(), truth=False)["image"]
+
+
+def check_dataset(dataset, model_config: ModelConfig, train_config: TrainConfig, processes: int = 1) -> None:
+    """Refuses images of another size than the model's, too few of them for one batch, and a batch that cannot
+    be dealt out evenly."""
+    if train_config.batch_size % processes:
+        raise UserError(
+            f"setting 'batch_size' ({train_config.batch_size}) cannot be dealt out to {processes} processes: "
+            f"choose a multiple of {processes}."
+        )
+    if dataset.size != model_config.size:
+        raise UserError(
+            f"the images are {dataset.size} pixels wide and the model's {model_config.size}: use one size."
+        )
+    if len(dataset) < train_config.batch_size:
+        raise UserError(
+            f"setting 'batch_size' ({train_config.batch_size}) is larger than the data set ({len(dataset)} "
+            "images): lower it or bring more images."
+        )

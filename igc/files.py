@@ -3,7 +3,7 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -22,6 +22,23 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
     """Writes a safetensors file in one step."""
     held = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     _replace(path, lambda temporary: save_file(held, temporary, metadata))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file in one step."""
+    _replace(path, lambda temporary: temporary.write_bytes(content))
+
+
+@contextlib.contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Around what writes to the file or folder `place`: UserError if that cannot be done."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"{place} cannot be written ({reason}): make room there, or name another place."
+        ) from error
 
 
 def _replace(path: Path, write: Callable[[Path], object]) -> None:

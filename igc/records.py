@@ -1,10 +1,14 @@
 """What a run shows while it goes on: a progress bar, TensorBoard's event files, pictures."""
 
+import contextlib
 import os
+import time
 from pathlib import Path
 
 import torch
-from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.summary import scalar
 from tqdm import tqdm
 
 
@@ -17,25 +21,43 @@ def progress_bar(steps: int, disable: bool) -> tqdm:
 
 
 class Events:
-    """TensorBoard's event files in a run's folder: the numbers of the history, by epoch."""
+    """TensorBoard's event files in a run's folder: the numbers of the history, by epoch.
+
+    They are written at once, without the thread and the queue of tensorboardX's `SummaryWriter`: on a full
+    disk the thread dies, and then the queue blocks for ever. After a write that failed nothing more is
+    written; the checkpoint has warned already."""
 
     def __init__(self, out: Path, epoch: int, writes: bool):
-        self.writer = SummaryWriter(str(out), purge_step=epoch + 1 if epoch else None) if writes else None
+        """`epoch`: how many are done; what older files say of later ones, TensorBoard then leaves out."""
+        self.writer: EventsWriter | None = None
+        if not writes:
+            return
+        with contextlib.suppress(OSError):
+            self.writer = EventsWriter(str(out / "events"))
+        if epoch:
+            start = SessionLog(status=SessionLog.START)
+            self._add([Event(step=epoch + 1, session_log=start)])
 
     def write(self, row: dict) -> None:
-        if self.writer is None:
-            return
-        try:
-            for name, value in row.items():
-                if name != "epoch":
-                    self.writer.add_scalar(f"training/{name}", value, row["epoch"])
-            self.writer.flush()
-        except OSError:  # a full disk: the checkpoint has warned already
-            self.writer = None
+        values = {f"training/{name}": value for name, value in row.items() if name != "epoch"}
+        self._add([Event(step=row["epoch"], summary=scalar(*value)) for value in values.items()])
 
     def close(self) -> None:
         if self.writer is not None:
-            self.writer.close()
+            with contextlib.suppress(OSError):
+                self.writer.close()
+
+    def _add(self, events: list[Event]) -> None:
+        if self.writer is None:
+            return
+        try:
+            for event in events:
+                event.wall_time = time.time()
+                self.writer.write_event(event)
+            self.writer.flush()
+        except OSError:
+            self.close()
+            self.writer = None
 
 
 @torch.no_grad()

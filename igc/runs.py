@@ -7,11 +7,13 @@ pictures/                         what the model sees in eight faces, every few 
 train.json history.csv            settings, and a line an epoch
 events.out.tfevents.*             the same for TensorBoard
 record.json                       data, machine, time, versions; written at the end
+before-1/                         all of this, of a run with other settings or data that was here before
 """
 
 import csv
 import dataclasses
 import io
+import itertools
 import json
 import os
 import platform
@@ -26,7 +28,7 @@ from torch import Tensor
 
 import igc
 from igc.errors import UserError
-from igc.files import write_tensors, write_text
+from igc.files import write_tensors, write_text, writing
 from igc.model import IGCNet
 
 FORMAT = 2
@@ -34,6 +36,12 @@ FORMAT = 2
 
 KEPT = 2
 """States that are kept."""
+
+FILES = (
+    "model.safetensors", "config.json", "best", "pictures", "train.json", "history.csv",
+    "events.out.tfevents.*", "record.json", "state",
+)  # fmt: skip
+"""What a run writes into its folder. `set_aside` moves it in this order: without its states it is no run."""
 
 
 @dataclass
@@ -82,7 +90,8 @@ def save_best(out: Path, model: IGCNet) -> None:
     try:
         model.save_pretrained(out / "best")
     except OSError as error:
-        warnings.warn(f"{out / 'best'} cannot be written ({error.strerror}): make room there.", stacklevel=2)
+        reason = error.strerror or error
+        warnings.warn(f"{out / 'best'} cannot be written ({reason}): make room there.", stacklevel=2)
 
 
 def as_table(history: list[dict]) -> str:
@@ -101,8 +110,8 @@ def states(out: Path) -> list[Path]:
 def load_state(out: Path, settings: dict) -> tuple[Progress, dict[str, Tensor]] | None:
     """The latest checkpoint in `out` that can be read and has these settings; None if the run must start.
 
-    A damaged checkpoint is passed over for the one before, with a warning. UserError if none can be read, or
-    if they are of another format."""
+    A damaged checkpoint is passed over for the one before, with a warning. A run with other settings or data
+    is set aside. UserError if no checkpoint can be read, or if they are of another format."""
     found, broken = states(out), []
     for path in found:
         try:
@@ -116,9 +125,7 @@ def load_state(out: Path, settings: dict) -> tuple[Progress, dict[str, Tensor]] 
                 f"{path} is a checkpoint of format {kept['format']}, this is {FORMAT}: choose another 'out'."
             )
         if kept["settings"] != settings:
-            print(f"{out} holds a run with other settings or data, which this one replaces.")
-            for old in found:
-                old.unlink(missing_ok=True)
+            set_aside(out)
             return None
         for old in broken:
             old.unlink(missing_ok=True)
@@ -126,6 +133,18 @@ def load_state(out: Path, settings: dict) -> tuple[Progress, dict[str, Tensor]] 
     if broken:
         raise UserError(f"{broken[0]} cannot be read, nor another checkpoint: delete {out} to start again.")
     return None
+
+
+def set_aside(out: Path) -> None:
+    """Moves the files of the run in `out` to a new folder within (before-1, before-2 ...) and says so."""
+    names = (out / f"before-{number}" for number in itertools.count(1))
+    folder = next(name for name in names if not name.exists())
+    with writing(folder):
+        folder.mkdir()
+        for pattern in FILES:
+            for path in sorted(out.glob(pattern)):
+                path.rename(folder / path.name)
+    print(f"{out} holds a run with other settings or data: its files were moved to {folder}.")
 
 
 def _read(path: Path) -> tuple[dict, dict[str, Tensor]]:

@@ -17,7 +17,7 @@ from igc.data import LABELS, ImageFolder, SyntheticFaces, read_all
 from igc.data.images import shown
 from igc.data.label_images import label_image, overlay, save_image
 from igc.errors import UserError
-from igc.files import make_folder, write_text
+from igc.files import make_folder, write_text, writing
 from igc.metrics import centroids
 from igc.model import IGCNet
 
@@ -63,7 +63,8 @@ def segment_folder(
     `out` gets `labels/` (palette PNGs whose pixels are the labels, as wide as the model's images) and
     `overlays/`, both with the names of the images, and `parts.csv` (`COLUMNS`). `model`: an IGCNet, or what
     `IGCNet.from_pretrained` takes. `names`: one a part. Images that cannot be used are passed over with a
-    warning. UserError for a folder without images, an `out` within it, or another number of names.
+    warning. UserError for a folder without images, an `out` within it or that cannot be written, or another
+    number of names.
     """
     model = model if isinstance(model, IGCNet) else IGCNet.from_pretrained(model)
     parts = model.config.parts
@@ -89,7 +90,8 @@ def segment_folder(
             rows += _rows(shown(name), found, names)
     table = io.StringIO(newline="")
     csv.writer(table).writerows([COLUMNS, *(row.values() for row in rows)])
-    write_text(target / "parts.csv", table.getvalue())
+    with writing(target / "parts.csv"):
+        write_text(target / "parts.csv", table.getvalue())
     return rows
 
 

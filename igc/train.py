@@ -20,11 +20,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from igc.config import ModelConfig, TrainConfig
 from igc.data import open_dataset
 from igc.errors import UserError
-from igc.feed import Feed
-from igc.files import make_folder, write_text
+from igc.feed import Feed, check_dataset
+from igc.files import make_folder, write_text, writing
 from igc.machine import choose_device, keep_memory
 from igc.model import IGCNet
 from igc.objective import Objective
+from igc.raster import Unusable
 from igc.records import Events, progress_bar, save_picture
 from igc.runs import Progress, describe_run, load_state, pack, save_best, save_state, unpack
 from igc.schedule import individuality, set_learning_rate
@@ -46,9 +47,10 @@ def fit(
     """Trains an IGCNet on the images of `dataset` and returns the run's record, which is also written.
 
     `dataset` has `len`, `size`, `fingerprint()` and `batch(indices, truth=False)` giving
-    {"image": (B, 3, S, S) in [0, 1]}; whatever truth it holds is not looked at. UserError if the settings
-    and the data do not fit together, if `out_dir` cannot be written, or if training fails for good.
-    KeyboardInterrupt (a notebook's stop button) comes after a checkpoint was written.
+    {"image": (B, 3, S, S) in [0, 1]}; whatever truth it holds is not looked at. What a run with other
+    settings or data left in `out_dir` is moved to a folder within. UserError if the settings and the data do
+    not fit together, if `out_dir` cannot be written, or if training fails for good. KeyboardInterrupt (a
+    notebook's stop button) comes after a checkpoint was written.
     """
     training = Training(dataset, model_config, train_config, make_folder(out_dir), preview)
     with Stop() as stop:
@@ -85,7 +87,8 @@ class Training:
         self.progress, self.sums = Progress(), {}
         place = self.accelerator.process_index, self.accelerator.num_processes
         self.feed = Feed(dataset, config, self.accelerator.device, *place)
-        found = self.load()
+        with self.accelerator.main_process_first():  # which sets another run's files aside
+            found = self.load()
         self.accelerator.wait_for_everyone()  # or a slower process would find what a faster one writes next
         if not found:
             self.save()
@@ -114,9 +117,13 @@ class Training:
     def epoch(self, bar, stop: Stop) -> str | None:
         """The rest of the epoch that is under way; what is wrong, if training cannot go on like this."""
         progress, started = self.progress, time.perf_counter() - self.progress.seconds
+        asked = False
         self.objective.train()
         for images in self.feed.batches(progress.epoch, progress.step):
-            loss = self.step(images)
+            try:
+                loss = self.step(images)
+            except Unusable as error:
+                return self.undrawn(error)
             progress.step += 1
             progress.seconds = time.perf_counter() - started
             bar.update()
@@ -128,12 +135,29 @@ class Training:
             if self.preview and progress.step % PREVIEW == 0:
                 self.preview(self.shown(), progress.epoch * self.feed.steps + progress.step)
             if progress.step < self.feed.steps:
-                if progress.step % self.config.checkpoint_steps == 0 and not self.watch.fault():
-                    self.save()
-                if stop.asked(self.accelerator, progress.step):
-                    self.save()
-                    raise KeyboardInterrupt(f"stopped; started again, the run in {self.out} goes on")
+                asked = asked or stop.asked(self.accelerator, progress.step)
+                if self.accelerator.sync_gradients:  # a checkpoint lies between two steps of the optimiser
+                    self.keep(asked)
         return self.watch.fault()
+
+    def keep(self, asked: bool) -> None:
+        """Within an epoch: saves if a checkpoint is due and nothing is wrong, or if the run is to stop."""
+        due = self.progress.step % self.config.checkpoint_steps < self.config.accumulate
+        if asked or (due and not self.watch.fault()):
+            self.save()
+        if asked:
+            raise KeyboardInterrupt(f"stopped; started again, the run in {self.out} goes on")
+
+    def undrawn(self, error: Unusable) -> str:
+        """What is wrong where the rasteriser refused the face. UserError with several processes: the others
+        are in the middle of a step, and do not hear of it."""
+        fault = "the face has points that are no numbers or behind the camera"
+        if self.accelerator.num_processes > 1:
+            raise UserError(
+                f"{fault} in epoch {self.progress.epoch + 1}: lower 'learning_rate' "
+                f"({self.config.learning_rate}); the last good checkpoint is kept in {self.out}."
+            ) from error
+        return fault
 
     def step(self, images: torch.Tensor) -> torch.Tensor:
         """One step of the optimiser (or a share of one, with `accumulate`); returns the loss."""
@@ -204,6 +228,8 @@ class Training:
             return False
         self.progress, tensors = found
         self.sums = unpack(tensors, self.model, self.average, self.optimiser, self.accelerator.device)
+        self.accelerator.step = 0  # and no share of a step is left over from before
+        self.objective.zero_grad(set_to_none=True)
         return True
 
     def go_back(self, fault: str) -> None:
@@ -226,12 +252,8 @@ class Training:
         """Writes the run's record and returns it."""
         record = describe_run(self.dataset, self.settings, self.progress, self.accelerator)
         if self.accelerator.is_main_process:
-            try:
+            with writing(self.out / "record.json"):
                 write_text(self.out / "record.json", json.dumps(record, indent=2) + "\n")
-            except OSError as error:
-                raise UserError(
-                    f"{self.out} cannot be written to ({error.strerror}): make room and start again."
-                ) from error
         return record
 
 
@@ -245,25 +267,6 @@ def compile_networks(model: IGCNet) -> None:
 def average_of(model: IGCNet, decay: float) -> AveragedModel | None:
     """An exponential average of the model's weights; None if `decay` is 0."""
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay)) if decay else None
-
-
-def check_dataset(dataset, model_config: ModelConfig, train_config: TrainConfig, processes: int = 1) -> None:
-    """Refuses images of another size than the model's, too few of them for one batch, and a batch that cannot
-    be dealt out evenly."""
-    if train_config.batch_size % processes:
-        raise UserError(
-            f"setting 'batch_size' ({train_config.batch_size}) cannot be dealt out to {processes} processes: "
-            f"choose a multiple of {processes}."
-        )
-    if dataset.size != model_config.size:
-        raise UserError(
-            f"the images are {dataset.size} pixels wide and the model's {model_config.size}: use one size."
-        )
-    if len(dataset) < train_config.batch_size:
-        raise UserError(
-            f"setting 'batch_size' ({train_config.batch_size}) is larger than the data set ({len(dataset)} "
-            "images): lower it or bring more images."
-        )
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -12,6 +12,7 @@ from igc import IGCNet, ModelConfig, TrainConfig
 from igc.config import Config, setting
 from igc.data import SyntheticFaces
 from igc.errors import UserError
+from igc.geometry import transform
 from igc.objective import objective
 from igc.train import fit, set_learning_rate
 
@@ -96,6 +97,37 @@ def test_there_are_at_least_as_many_channels_as_parts():
     assert ModelConfig(channels=8, parts=8).parts == 8
     with pytest.raises(UserError, match="channels"):
         ModelConfig(channels=8, parts=9)
+
+
+def nearest(config):
+    """How near to the camera's plane the frame's corners come, turned in all directions and shifted."""
+    depths = torch.tensor([1 - config.depth_range, 1.0, 1 + config.depth_range], dtype=torch.float64)
+    ray = math.tan(math.radians(config.fov) / 2)
+    corners = torch.tensor([[x * ray, y * ray, 1.0] for x in (-1, 1) for y in (-1, 1)], dtype=torch.float64)
+    points = (depths[:, None, None] * corners).reshape(1, -1, 3)
+    turns = torch.arange(-180, 180, 3, dtype=torch.float64).deg2rad()
+    angles = torch.cartesian_prod(turns, turns, torch.zeros(1, dtype=torch.float64))
+    shift = torch.tensor([0, 0, -config.translation_range], dtype=torch.float64).expand(len(angles), 3)
+    pose = torch.cat((angles, shift), dim=1)
+    return float(transform(points.expand(len(pose), -1, -1), pose)[..., 2].min())
+
+
+@pytest.mark.parametrize(("depth_range", "shift"), [(0.1, 0.1), (0.01, 0.0), (0.3, 0.2), (0.5, 0.4)])
+def test_the_widest_view_is_the_one_in_which_no_turned_face_reaches_the_camera(depth_range, shift):
+    others = {"depth_range": depth_range, "translation_range": shift}
+    legal, refused = 1.0, 71.0
+    while refused - legal > 0.01:
+        middle = (legal + refused) / 2
+        try:
+            config, legal = ModelConfig(fov=middle, **others), middle
+        except UserError:
+            refused = middle
+    assert 0 < nearest(config) < 0.01
+
+
+def test_too_wide_a_view_is_refused_with_what_to_lower():
+    with pytest.raises(UserError, match=r"'fov' \(65.0\) is so wide .* 'depth_range' \(0.1\) or 'transl"):
+        ModelConfig(fov=65.0)
 
 
 def test_words_come_from_a_list():

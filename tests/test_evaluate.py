@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from igc import IGCNet, ModelConfig, evaluate, segment
+from igc import IGCNet, ModelConfig, evaluate, files, segment
 
 TINY = ModelConfig(size=32, width=8, channels=12, parts=3)
 
@@ -94,3 +94,25 @@ def test_bad_input_is_refused_in_one_sentence(model, tmp_path, capsys, options, 
     assert evaluate.main([option.format(tmp_path / "mine") for option in options]) == 2
     printed = capsys.readouterr()
     assert printed.out == "" and printed.err.count("\n") == 1 and named in printed.err
+
+
+def test_a_folder_in_place_of_the_record_is_refused_before_the_work(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(evaluate, "load_truth", lambda *given: pytest.fail("work was done"))
+    assert evaluate.main(["synthetic-64", "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"error: --out ({tmp_path}) is a folder: name a JSON file in it.\n"
+
+
+def test_a_record_that_cannot_be_written_ends_with_one_sentence(model, tmp_path, monkeypatch, capsys):
+    def fail(*given):
+        raise OSError(28, "No space left on device")
+
+    model.save_pretrained(tmp_path / "mine")
+    monkeypatch.setattr(evaluate, "load_truth", lambda *given: {})
+    monkeypatch.setattr(evaluate, "evaluate", lambda *given: {"nmi": 0.5})
+    monkeypatch.setattr(evaluate, "evaluate_floors", lambda *given: {})
+    monkeypatch.setattr(files, "_replace", fail)
+    assert evaluate.main([str(tmp_path / "mine"), "--out", str(tmp_path / "figures.json")]) == 2
+    printed = capsys.readouterr()
+    assert "0.500" in printed.out, "the figures are shown all the same"
+    assert printed.err.startswith("error: ") and printed.err.count("\n") == 1
+    assert "figures.json cannot be written (No space left on device): make room there" in printed.err

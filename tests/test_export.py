@@ -146,6 +146,13 @@ def test_other_suffixes_are_refused_before_anything_is_written(explained, tmp_pa
     assert not list(tmp_path.iterdir())
 
 
+def test_a_file_that_cannot_be_written_is_named_and_nothing_is_left(explained, tmp_path):
+    (tmp_path / "face.glb").mkdir()
+    with pytest.raises(UserError, match=r"face\.glb cannot be written \(.*directory\): make room there, or"):
+        export_face(*explained, 0, tmp_path / "face.glb")
+    assert [path.name for path in tmp_path.iterdir()] == ["face.glb"]
+
+
 def test_an_empty_face_and_a_missing_one_are_refused(explained, tmp_path):
     model, out = explained
     nothing = torch.zeros_like(out.parts.visibility)

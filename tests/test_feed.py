@@ -1,5 +1,6 @@
 """The order of the images: once an epoch, dealt out, resumable, from memory, from files and from shards."""
 
+import shutil
 from itertools import chain
 
 import pytest
@@ -95,6 +96,31 @@ def test_shards_with_too_few_images_for_a_batch_are_refused(prepared):
     config = TrainConfig(batch_size=30, memory=0.0)
     with pytest.raises(UserError, match=r"'batch_size' \(30\).*lower it, or prepare"):
         Feed(prepared["shards"], config, "cpu")
+
+
+@pytest.mark.parametrize(("kind", "config"), [("files", CONFIG), ("files", DISK), ("shards", DISK)])
+def test_an_epoch_has_a_multiple_of_the_batches_that_are_added_up(prepared, kind, config):
+    feed = Feed(prepared[kind], config, "cpu")
+    adding = Feed(prepared[kind], TrainConfig(**config.to_dict() | {"accumulate": 4}), "cpu")
+    assert feed.steps in range(5, 8) and adding.steps == 4
+    assert names(adding.batches(1)) == names(feed.batches(1))[:4]
+
+
+def test_more_batches_to_add_up_than_there_are_is_refused(prepared):
+    config = TrainConfig(batch_size=4, accumulate=8)
+    with pytest.raises(UserError, match=r"'accumulate' \(8\) is more than the batches .* \(7\): lower"):
+        Feed(prepared["files"], config, "cpu")
+
+
+@pytest.mark.parametrize("kind", ["files", "shards"])
+def test_what_a_worker_cannot_read_is_named_in_one_sentence(prepared, tmp_path, kind):
+    shutil.copytree(prepared[kind].root, tmp_path / "set")
+    feed = Feed(Prepared(tmp_path / "set", "all"), DISK, "cpu")
+    for path in (tmp_path / "set").rglob("*.png" if kind == "files" else "*.tar"):
+        path.unlink()
+    with pytest.raises(UserError, match=r"cannot be read: .* prepare the set again\.$") as caught:
+        list(feed.batches(0))
+    assert str(tmp_path / "set") in str(caught.value) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", ["files", "shards"])

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import sys
+import time
 from multiprocessing import get_context
 
 import pytest
@@ -12,7 +13,7 @@ import torch.distributed as dist
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
 
-from igc import ModelConfig, TrainConfig, fit, losses, ranks
+from igc import ModelConfig, TrainConfig, fit, losses, ranks, runs
 from igc.data import SyntheticFaces
 from igc.errors import UserError
 
@@ -101,6 +102,31 @@ def test_two_processes_give_the_loss_curve_of_one_with_the_whole_batch(tmp_path)
     assert len(one) == 4 and one[0][0] > one[-1][0]
     for alone, shared in zip(one, two, strict=True):
         assert shared == pytest.approx(alone, abs=1e-4)
+
+
+def replace(rank, world, folder):
+    """One run after another with other settings in one folder; moving files takes its time."""
+    move, moves = runs.set_aside, []
+
+    def slowly(out):
+        moves.append(out)
+        time.sleep(1)
+        move(out)
+
+    runs.set_aside = slowly
+    for seed in (0, 1):
+        config = TrainConfig(epochs=1, batch_size=16, seed=seed)
+        fit(SyntheticFaces("train", 16, 32), TINY, config, folder / "run")
+    assert len(moves) == (1 if rank == 0 else 0)
+    return sorted(path.name for path in (folder / "run").iterdir() if path.name.startswith("before"))
+
+
+def test_of_several_processes_one_sets_an_older_run_aside(tmp_path):
+    assert together(2, tmp_path, replace) == ["before-1"]
+    old, new = (TrainConfig.load(tmp_path / "run" / name / "train.json") for name in ("before-1", "."))
+    assert (old.seed, new.seed) == (0, 1)
+    for folder in (tmp_path / "run" / "before-1", tmp_path / "run"):
+        assert (folder / "record.json").is_file() and list((folder / "state").iterdir())
 
 
 def test_a_batch_that_cannot_be_dealt_out_is_refused():

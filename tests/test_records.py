@@ -1,8 +1,10 @@
 """What a run shows: event files, pictures, a bar, a live preview; and the precision it computes in."""
 
+import threading
+
 import pytest
 import torch
-from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from igc import IGCNet, ModelConfig, TrainConfig, fit, records
 from igc.data import SyntheticFaces
@@ -18,17 +20,18 @@ def run(tmp_path_factory):
     return folder, fit(SyntheticFaces("train", 16, 32), TINY, config, folder)
 
 
+def read_events(path):
+    data, at = path.read_bytes(), 0
+    while at < len(data):
+        length = int.from_bytes(data[at : at + 8], "little")
+        yield Event.FromString(data[at + 12 : at + 12 + length])
+        at += 16 + length
+
+
 def scalars(folder):
     """(name, step, value) of everything in a folder's event files."""
-    found = []
-    for path in sorted(folder.glob("events.out.tfevents.*")):
-        data, at = path.read_bytes(), 0
-        while at < len(data):
-            length = int.from_bytes(data[at : at + 8], "little")
-            event = Event.FromString(data[at + 12 : at + 12 + length])
-            found += [(value.tag, event.step, value.simple_value) for value in event.summary.value]
-            at += 16 + length
-    return found
+    events = [e for path in sorted(folder.glob("events.out.tfevents.*")) for e in read_events(path)]
+    return [(value.tag, e.step, value.simple_value) for e in events for value in e.summary.value]
 
 
 def test_tensorboard_gets_the_numbers_of_the_history(run):
@@ -37,6 +40,42 @@ def test_tensorboard_gets_the_numbers_of_the_history(run):
     for row in record["history"]:
         for name in ("loss", "reconstruct", "images_per_second"):
             assert found[f"training/{name}", row["epoch"]] == pytest.approx(row[name], rel=1e-5)
+
+
+def test_a_run_that_goes_on_tells_tensorboard_from_where(tmp_path):
+    events = records.Events(tmp_path, 3, True)
+    events.write({"epoch": 4, "loss": 0.5})
+    events.close()
+    (path,) = tmp_path.iterdir()
+    assert [(name, step) for name, step, _ in scalars(tmp_path)] == [("training/loss", 4)]
+    start = Event(step=4, session_log=SessionLog(status=SessionLog.START))
+    assert any((e.step, e.session_log) == (start.step, start.session_log) for e in read_events(path))
+    assert not records.Events(tmp_path / "nowhere", 3, False).write({"epoch": 4, "loss": 0.5})
+
+
+def test_a_full_disk_ends_the_event_files_and_not_the_run(tmp_path, monkeypatch):
+    """A row has more numbers than tensorboardX's queue has room."""
+    tried, row = [], {"epoch": 1} | {f"term {i}": 0.1 for i in range(30)}
+    threads = threading.active_count()
+
+    def full(writer):
+        tried.append(writer)
+        raise OSError(28, "No space left on device")
+
+    events = records.Events(tmp_path, 0, True)
+    monkeypatch.setattr("tensorboardX.record_writer.RecordWriter.flush", full)
+    events.write(row)
+    first = len(tried)
+    events.write(row)
+    events.close()
+    assert len(tried) == first > 0 and threading.active_count() == threads
+
+    late = records.Events(tmp_path, 2, True)
+    late.close()
+    never = records.Events(tmp_path / "nowhere", 0, True)
+    never.write(row)
+    never.close()
+    assert late.writer is never.writer is None
 
 
 def test_pictures_come_at_intervals(run):

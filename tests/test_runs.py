@@ -1,8 +1,9 @@
-"""A run that is disturbed: killed, stopped, out of space, damaged, of another version, gone wrong."""
+"""A run that is disturbed: killed, stopped, out of space, damaged, gone wrong, set aside."""
 
 import json
 import pickle
 import random
+import re
 import shutil
 import signal
 import time
@@ -10,6 +11,7 @@ from multiprocessing import get_context
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from igc import IGCNet, ModelConfig, TrainConfig, files, fit, runs, train, watch
@@ -72,6 +74,8 @@ def kill_and_resume(faces, whole, folder, moments):
     ended.join()
     assert ended.exitcode == 0 and kills and same(whole, folder)
     assert not list(folder.rglob("*.part*")) and len(runs.states(folder)) == 2
+    best = [load_file(each / "best" / "model.safetensors") for each in (whole, folder)]
+    assert all(torch.equal(best[0][name], best[1][name]) for name in best[0])
 
 
 @pytest.fixture(scope="module")
@@ -101,13 +105,13 @@ def test_killed_twenty_times(faces, alone, tmp_path):
 
 
 def test_killed_while_a_checkpoint_is_written_a_run_ends_with_the_same_weights(faces, alone, tmp_path):
-    def die_in_the_middle(number):
+    def die_in_the_middle(place, number):
         calls, save = [], files.save_file
 
         def half(held, path, metadata):
             save(held, path, metadata)
-            calls.append(path)
-            if len(calls) == number:
+            calls.append(path.parent)
+            if path.parent == place and calls.count(place) == number:
                 data = path.read_bytes()
                 path.write_bytes(data[: len(data) // 2])
                 signal.raise_signal(signal.SIGKILL)
@@ -115,12 +119,13 @@ def test_killed_while_a_checkpoint_is_written_a_run_ends_with_the_same_weights(f
         files.save_file = half
         one_thread(faces, tmp_path)
 
-    for number in (4, 5, 6):  # a state, the model, the best model
-        process = get_context("fork").Process(target=die_in_the_middle, args=(number,))
+    for place, number in ((tmp_path / "state", 2), (tmp_path, 2), (tmp_path / "best", 1)):
+        process = get_context("fork").Process(target=die_in_the_middle, args=(place, number))
         process.start()
         process.join()
         assert process.exitcode == -signal.SIGKILL
         IGCNet.from_pretrained(tmp_path)
+        assert [path.parent for path in tmp_path.rglob("*.part")] == [place]
     kill_and_resume(faces, alone[0], tmp_path, [0.0])
 
 
@@ -137,9 +142,56 @@ def test_an_interrupt_leaves_a_checkpoint_and_the_run_goes_on_from_that_step(fac
             fit(faces, TINY, config, tmp_path / "stopped", preview=press)
     assert [path.stem for path in runs.states(tmp_path / "stopped")] == ["00000-00000003", "00000-00000000"]
     steps = []
-    fit(faces, TINY, config, tmp_path / "stopped", preview=lambda model, step: steps.append(step))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "PREVIEW", 1)
+        fit(faces, TINY, config, tmp_path / "stopped", preview=lambda model, step: steps.append(step))
+    assert steps == list(range(4, 13)), "three of the twelve steps were done"
     assert same(tmp_path / "whole", tmp_path / "stopped")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def accumulating(**settings):
+    return TrainConfig(**QUICK.to_dict() | {"accumulate": 2, "checkpoint_steps": 1} | settings)
+
+
+def test_a_run_that_adds_up_gradients_stops_between_two_steps_of_the_optimiser(tmp_path, monkeypatch):
+    faces = SyntheticFaces("train", 40, 32)  # five batches, of which an epoch has four
+    fit(faces, TINY, accumulating(), tmp_path / "whole")
+
+    def press(model, step):
+        if step in (1, 7):
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(train, "PREVIEW", 1)
+    for stopped in ("00000-00000002", "00002-00000002"):  # of step 7's epoch one is left, and is done first
+        with pytest.raises(KeyboardInterrupt, match="goes on"):
+            fit(faces, TINY, accumulating(), tmp_path / "stopped", preview=press)
+        assert runs.states(tmp_path / "stopped")[0].stem == stopped
+    fit(faces, TINY, accumulating(), tmp_path / "stopped")
+    assert same(tmp_path / "whole", tmp_path / "stopped")
+
+
+@pytest.mark.parametrize(("every", "wanted"), [(1, [2, 4, 6]), (3, [4, 6]), (4, [4]), (100, [])])
+def test_checkpoints_come_when_they_are_due_and_the_optimiser_has_stepped(
+    faces, tmp_path, monkeypatch, every, wanted
+):
+    kept, save = [], train.save_state
+
+    def look(out, progress, *others):
+        kept.append(progress.step)
+        return save(out, progress, *others)
+
+    monkeypatch.setattr(train, "save_state", look)
+    fit(faces, TINY, accumulating(checkpoint_steps=every, batch_size=4, epochs=1), tmp_path)
+    assert kept == [0, *wanted, 0]
+
+
+def test_going_back_leaves_no_share_of_a_step(faces, tmp_path):
+    training = train.Training(faces, TINY, accumulating(), tmp_path)
+    training.step(next(training.feed.batches(0)))
+    assert any(weight.grad is not None for weight in training.model.parameters())
+    assert training.load() and training.accelerator.step == 0
+    assert all(weight.grad is None for weight in training.model.parameters())
 
 
 def test_a_second_interrupt_does_not_wait():
@@ -274,9 +326,66 @@ def test_what_goes_wrong_once_costs_a_step_back_and_half_the_learning_rate(
     assert all(torch.isfinite(value).all() for value in load_file(tmp_path / "model.safetensors").values())
 
 
+def disfigure(monkeypatch, times):
+    """Spoils the weights before the sixth step, so many times, so that the rasteriser gets no numbers."""
+    step, spoilt = train.Training.step, []
+
+    def spoil(training, images):
+        if training.progress.epoch == 1 and training.progress.step == 1 and len(spoilt) < times:
+            spoilt.append(training.model.common_depth.data.fill_(float("nan")))
+        return step(training, images)
+
+    monkeypatch.setattr(train.Training, "step", spoil)
+
+
+def test_a_face_that_cannot_be_drawn_costs_a_step_back(faces, tmp_path, monkeypatch, capsys):
+    disfigure(monkeypatch, times=1)
+    record = fit(faces, TINY, QUICK, tmp_path)
+    said = "the face has points that are no numbers or behind the camera in epoch 2: going back"
+    assert said in capsys.readouterr().out
+    assert [back["step"] for back in record["setbacks"]] == [1] and record["final"]["epoch"] == 3
+
+
+def test_a_face_that_can_never_be_drawn_ends_in_a_sentence(faces, tmp_path, monkeypatch):
+    disfigure(monkeypatch, times=9)
+    with pytest.raises(UserError, match=r"behind the camera in epoch 2, again after .*'learning_rate'"):
+        fit(faces, TINY, QUICK, tmp_path)
+
+
+def test_of_several_processes_one_that_cannot_draw_does_not_go_back_alone(faces, tmp_path):
+    training = train.Training(faces, TINY, QUICK, tmp_path)
+    training.accelerator = type("Two", (), {"num_processes": 2})()
+    with pytest.raises(UserError, match=r"in epoch 1: lower 'learning_rate' \(0.003\).* is kept in"):
+        training.undrawn(train.Unusable("vertices"))
+
+
+class Alone:
+    """An accelerator of one process, as far as `Watch` asks."""
+
+    @staticmethod
+    def reduce(value, how):
+        return value
+
+
+@pytest.mark.parametrize(
+    ("area", "said"),
+    [
+        ([0.003] * 6 + [0.982], r"the face has vanished \(1.8% of the frame\)"),
+        ([0.166] * 6 + [0.004], r"the face has swallowed the background \(99.6% of the frame\)"),
+        ([0.0004, *[0.1] * 5, 0.4996], r"part 1 has vanished \(0.08% of the face\)"),
+        ([0.0008] * 5 + [0.596, 0.4], r"part 6 has swallowed the others \(99.3% of the face\)"),
+        ([0.0055] * 5 + [0.5, 0.4725], None),
+    ],
+)
+def test_areas_that_cannot_be_right_are_named(area, said):
+    looking = watch.Watch(6, Alone())
+    looking.see(torch.tensor(True), torch.tensor(area))
+    assert looking.fault() is None if said is None else re.fullmatch(said, looking.fault())
+
+
 def test_a_vanished_part_is_noticed_within_a_hundred_steps():
     area = torch.tensor([0.1] * 6 + [0.4])
-    looking = watch.Watch(6, type("Alone", (), {"reduce": staticmethod(lambda value, how: value)})())
+    looking = watch.Watch(6, Alone())
     for _ in range(200):
         looking.see(torch.tensor(True), area)
     assert looking.fault() is None
@@ -309,3 +418,48 @@ def test_a_state_that_lacks_something_is_refused_in_one_sentence(faces, tmp_path
     save_file({"a": torch.zeros(1)}, tmp_path / "state" / "00001-00000000.safetensors")
     with pytest.warns(UserWarning), pytest.raises(UserError, match="cannot be read"):
         fit(faces, TINY, QUICK, tmp_path)
+
+
+def test_all_files_of_a_run_are_set_aside_and_nothing_else(tmp_path, capsys):
+    ours = ["model.safetensors", "config.json", "train.json", "history.csv", "record.json", "state/1-1"]
+    ours += ["best/a", "pictures/a.png", "events.out.tfevents.1.host", "events.out.tfevents.2.host"]
+    for turn in ("first", "second"):
+        for name in (*ours, "notes.txt"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(turn)
+        runs.set_aside(tmp_path)
+    said = capsys.readouterr().out
+    for number, turn in enumerate(("first", "second"), 1):
+        folder = tmp_path / f"before-{number}"
+        assert f"its files were moved to {folder}.\n" in said
+        found = [path for path in folder.rglob("*") if path.is_file()]
+        assert sorted(path.relative_to(folder).as_posix() for path in found) == sorted(ours)
+        assert {path.read_text() for path in found} == {turn}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["before-1", "before-2", "notes.txt"]
+
+
+def test_a_run_that_cannot_be_set_aside_is_refused(tmp_path, monkeypatch):
+    def refuse(path, to):
+        raise OSError(30, "Read-only file system")
+
+    (tmp_path / "state").mkdir()
+    monkeypatch.setattr(type(tmp_path), "rename", refuse)
+    with pytest.raises(UserError, match=r"before-1 cannot be written \(Read-only file system\): .*another"):
+        runs.set_aside(tmp_path)
+
+
+def test_what_goes_wrong_with_the_best_model_is_said(tmp_path, monkeypatch):
+    def fail(*given):
+        raise SafetensorError("I/O error: no space")
+
+    monkeypatch.setattr(files, "save_file", fail)
+    with pytest.warns(UserWarning, match=r"best cannot be written \(I/O error: no space\): make room there"):
+        runs.save_best(tmp_path, IGCNet(TINY))
+
+
+def test_a_record_that_cannot_be_written_is_named(faces, whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "run")
+    (tmp_path / "run" / "record.json").unlink()
+    (tmp_path / "run" / "record.json").mkdir()
+    with pytest.raises(UserError, match=r"record\.json cannot be written \(.*directory\): make room"):
+        fit(faces, TINY, QUICK, tmp_path / "run")

@@ -198,6 +198,22 @@ def test_bad_input_ends_with_one_sentence(pictures, model, tmp_path, capsys, cha
     assert files(tmp_path) == ["file"]
 
 
+def test_a_table_that_cannot_be_written_ends_with_one_sentence(pictures, model, tmp_path, capsys):
+    (tmp_path / "out" / "parts.csv").mkdir(parents=True)
+    assert segment.main([str(pictures), "--model", str(model), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and "parts.csv cannot be written" in said and said.count("\n") == 1
+
+
+def test_what_pillow_says_of_a_picture_is_passed_on(tmp_path, monkeypatch):
+    def fail(*given):
+        raise OSError("encoder error -2 when writing image file")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    with pytest.raises(UserError, match=r"cannot take a\.png \(encoder error -2 .*\): choose another"):
+        save_image(label_image(torch.zeros(4, 4)), tmp_path, Path("a.png"))
+
+
 def test_an_empty_folder_ends_with_a_sentence(model, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="holds no image"):

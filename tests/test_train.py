@@ -133,7 +133,7 @@ def test_a_finished_run_is_not_run_again(few, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("change", ["train", "model", "data"])
-def test_other_settings_start_anew(few, tmp_path, monkeypatch, change):
+def test_other_settings_start_anew_and_the_old_run_is_kept(few, tmp_path, monkeypatch, capsys, change):
     model = ModelConfig(**TINY.to_dict() | {"sharpness": 300.0}) if change == "model" else TINY
     config = TrainConfig(**QUICK | {"seed": 5}) if change == "train" else TrainConfig(**QUICK)
     data = SyntheticFaces("train", 16, 32, seed=1) if change == "data" else few
@@ -146,6 +146,18 @@ def test_other_settings_start_anew(few, tmp_path, monkeypatch, change):
             fit(data, model, config, out)
     assert_same_weights(tmp_path / "used", tmp_path / "fresh")
     assert lines(tmp_path / "used") == lines(tmp_path / "fresh") and len(lines(tmp_path / "used")) == 1
+    kept = tmp_path / "used" / "before-1"
+    said = [line for line in capsys.readouterr().out.splitlines() if "other settings" in line]
+    assert len(said) == 1 and said[0].endswith(f"its files were moved to {kept}.")
+    with pytest.raises(KeyboardInterrupt):
+        fit(few, TINY, TrainConfig(**QUICK), tmp_path / "as before")
+    assert_same_weights(kept, tmp_path / "as before")
+    assert lines(kept) == lines(tmp_path / "as before") and TrainConfig.load(kept / "train.json").seed == 0
+    assert {path.name for path in kept.iterdir()} >= {"state", "config.json"}
+    assert len(list(kept.glob("events.out.tfevents.*"))) == 1
+    with pytest.raises(KeyboardInterrupt):  # and it goes on from where it was moved to
+        fit(few, TINY, TrainConfig(**QUICK), kept)
+    assert not (kept / "before-1").exists()
 
 
 def test_images_of_another_size_are_refused(faces, tmp_path):
@@ -237,7 +249,7 @@ def test_the_command_trains_on_embedded_faces(tmp_path, capsys):
         (["--data", "no-such-folder"], "no-such-folder"), (["--size", "40"], "size"),
         (["--epochs", "0"], "epochs"), (["--images", "8"], "batch_size"), (["--images", "0"], "count"),
         (["--learning-rate", "nan"], "learning_rate"), (["--device", "tpu"], "device"),
-        (["--parts", "99"], "parts"),
+        (["--parts", "99"], "parts"), (["--accumulate", "2"], "accumulate"),
     ],
 )  # fmt: skip
 def test_the_command_refuses_bad_input_in_one_sentence(tmp_path, capsys, options, named):

@@ -22,7 +22,7 @@ from igc.analysis.features import KINDS, allow_for, describe_as
 from igc.analysis.labelled import Labelled, open_labelled
 from igc.analysis.swap import swap
 from igc.errors import UserError
-from igc.files import make_folder, write_text
+from igc.files import make_folder, write_text, writing
 from igc.model import IGCNet
 
 UNITS = {"people": "chance above 1/2", "labels": "chance above 1/2", "numbers": "R²"}
@@ -138,7 +138,8 @@ def main(arguments: list[str] | None = None) -> int:
         data = open_labelled(chosen.data, model.config.size, chosen.labels, chosen.target, chosen.seed)
         if chosen.target == "identity":
             recognition.split_gallery(data.columns["identity"])
-        written = report(model, data, chosen, out)
+        with writing(out):
+            written = report(model, data, chosen, out)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

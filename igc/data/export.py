@@ -7,6 +7,7 @@ DIR/images/000000.png ... can be read as an `ImageFolder`; DIR/truth-000.safeten
 import argparse
 import hashlib
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from torch import Tensor
 from igc.data.regions import LABELS
 from igc.data.synthetic import BACKGROUNDS, PLANTED, SPLITS, SyntheticFaces
 from igc.errors import UserError
-from igc.files import make_folder, write_tensors, write_text
+from igc.files import make_folder, write_tensors, write_text, writing
 
 SHARD = 1024
 """Faces whose truth shares a file."""
@@ -29,12 +30,29 @@ def export(dataset: SyntheticFaces, folder: str | Path) -> dict:
     """Writes a data set to a folder and returns its card, which is written last.
 
     The truth is stored as `SyntheticFaces` gives it, but for normals and albedo (float16) and labels (uint8).
-    Raises UserError if the folder cannot be written, or holds a data set already.
+    Raises UserError if the folder cannot be written, or holds a data set already. When something goes wrong,
+    what was written is removed, so that the next start does not find a folder in use.
     """
     folder = make_folder(folder)
     if (folder / "card.json").exists() or (folder / "images").exists():
-        raise UserError(f"{folder} holds a data set already: name another folder, or remove it first.")
-    make_folder(folder / "images")
+        raise UserError(
+            f"{folder} holds a data set already, or a part of one: name another folder, or remove it first."
+        )
+    try:
+        make_folder(folder / "images")
+        with writing(folder):
+            card = _card(dataset, _write_faces(dataset, folder))
+            write_text(folder / "card.json", json.dumps(card, indent=2) + "\n")
+    except BaseException:
+        shutil.rmtree(folder / "images", ignore_errors=True)
+        for number in range(-(-len(dataset) // SHARD)):
+            _truth_file(folder, number).unlink(missing_ok=True)
+        raise
+    return card
+
+
+def _write_faces(dataset: SyntheticFaces, folder: Path) -> str:
+    """Writes pictures and truth; the SHA-256 of all pixels."""
     digest = hashlib.sha256()
     for first in range(0, len(dataset), SHARD):
         indices = range(first, min(first + SHARD, len(dataset)))
@@ -43,11 +61,12 @@ def export(dataset: SyntheticFaces, folder: str | Path) -> dict:
             pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
             digest.update(pixels.tobytes())
             Image.fromarray(pixels).save(folder / "images" / f"{index:06d}.png")
-        name = f"truth-{first // SHARD:03d}.safetensors"
-        write_tensors(folder / name, _packed(items), {"data": dataset.fingerprint()})
-    card = _card(dataset, digest.hexdigest())
-    write_text(folder / "card.json", json.dumps(card, indent=2) + "\n")
-    return card
+        write_tensors(_truth_file(folder, first // SHARD), _packed(items), {"data": dataset.fingerprint()})
+    return digest.hexdigest()
+
+
+def _truth_file(folder: Path, number: int) -> Path:
+    return folder / f"truth-{number:03d}.safetensors"
 
 
 def _packed(items: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -48,5 +48,5 @@ def save_image(image: Image.Image, folder: Path, path: Path) -> None:
         image.save(folder / path)
     except OSError as error:
         raise UserError(
-            f"'out' ({folder}) cannot take {shown(path)} ({error.strerror}): choose another."
+            f"'out' ({folder}) cannot take {shown(path)} ({error.strerror or error}): choose another."
         ) from error

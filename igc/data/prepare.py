@@ -25,9 +25,11 @@ from tqdm import tqdm
 
 from igc.data.faceset import SPLITS
 from igc.data.images import shown
-from igc.data.prepared import FORMAT
+from igc.data.prepared import FORMAT, check, read_card, read_json
 from igc.errors import UserError
-from igc.files import make_folder, write_text
+from igc.files import make_folder, write_text, writing
+
+__all__ = ["PER_SHARD", "check", "prepare"]
 
 CHUNK = 250
 """Images of a chunk, as files."""
@@ -47,24 +49,28 @@ def prepare(dataset, out, shards=False, per_shard=PER_SHARD, workers=None):
     plan = _plan(dataset, shards, per_shard)
     out = _output(out, dataset, plan)
     if (out / "card.json").exists():
+        card = read_card(out)
         _clean(out)
-        return json.loads((out / "card.json").read_text(encoding="utf-8"))
-    chunks = _chunks(dataset, per_shard if shards else CHUNK)
+        return card
+    chunks = _chunks(dataset, plan["per_chunk"])
+    _write(dataset, out, chunks, plan, workers)
+    with writing(out):
+        return _finish(dataset, out, chunks, plan)
+
+
+def _write(dataset, out, chunks, plan, workers):
+    """Writes the images of the chunks that have no part of the manifest yet, and that part."""
+    shards = plan["kind"] == "shards"
     parts = make_folder(out / "parts")
     make_folder(out / ("shards" if shards else "images"))
     done = {path.name for path in parts.iterdir()}
     ready = sum(len(chunk[2]) for chunk in chunks if _part(chunk) in done)
     bar = tqdm(total=len(dataset), initial=ready, unit="image", desc=f"preparing {plan['set']}", disable=None)
-    write = _write_shard if shards else _write_files
 
     def work(chunk):
-        try:
-            lines = write(dataset, out, chunk, bar)
+        with writing(out):
+            lines = (_write_shard if shards else _write_files)(dataset, out, chunk, bar)
             write_text(parts / _part(chunk), "".join(json.dumps(line) + "\n" for line in lines))
-        except OSError as error:
-            raise UserError(
-                f"{shown(out)} cannot be written to ({error.strerror or error}): make room, then go on."
-            ) from error
 
     pool = ThreadPoolExecutor(workers or os.cpu_count() or 1)
     try:
@@ -73,7 +79,6 @@ def prepare(dataset, out, shards=False, per_shard=PER_SHARD, workers=None):
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         bar.close()
-    return _finish(dataset, out, chunks, plan)
 
 
 def _plan(dataset, shards, per_shard):
@@ -103,11 +108,12 @@ def _output(out, dataset, plan):
     folder = make_folder(out)
     begun = folder / "plan.json"
     if begun.exists():
-        if json.loads(begun.read_text(encoding="utf-8")) != plan:
+        if read_json(begun, "name another folder") != plan:
             raise UserError(f"{shown(out)} was begun with other settings or images: name another folder.")
     elif any(path.name != "plan.json.part" for path in folder.iterdir()):
         raise UserError(f"{shown(out)} holds other files: name an empty folder.")
-    write_text(begun, json.dumps(plan, indent=2) + "\n")
+    with writing(folder):
+        write_text(begun, json.dumps(plan, indent=2) + "\n")
     return folder
 
 
@@ -204,82 +210,54 @@ def _write_shard(dataset, out, chunk, bar):
 
 
 def _finish(dataset, out, chunks, plan):
-    """Joins the parts to manifest and report, writes the card, and removes what only the work needed."""
-    digest, counts, skipped, files = hashlib.sha256(), dict.fromkeys(SPLITS, 0), 0, []
-    paths = {name: out / name for name in ("manifest.jsonl", "report.txt")}
-    with (
-        open(str(paths["manifest.jsonl"]) + ".part", "w", encoding="utf-8") as manifest,
-        open(str(paths["report.txt"]) + ".part", "w", encoding="utf-8") as report,
-    ):
-        for _, reason in dataset.skipped:
-            report.write(reason + "\n")
-            skipped += 1
-        for chunk in chunks:
-            used = 0
-            with open(out / "parts" / _part(chunk), encoding="utf-8") as part:
-                for text in part:
-                    line = json.loads(text)
-                    if "skipped" in line:
-                        report.write(line["skipped"] + "\n")
-                        skipped += 1
-                    else:
-                        manifest.write(text)
-                        digest.update(text.encode())
-                        used += 1
-            counts[SPLITS[chunk[1]]] += used
-            if plan["kind"] == "shards":
-                path = f"shards/{SPLITS[chunk[1]]}-{chunk[0]:05d}.tar"
-                files.append({"file": path, "images": used, "bytes": (out / path).stat().st_size})
-    for path in paths.values():
-        os.replace(str(path) + ".part", path)
+    """Joins the parts, writes the card, and removes what only the work needed."""
+    digest, used, skipped = _join(dataset, out, chunks)
+    counts, files = dict.fromkeys(SPLITS, 0), []
+    for (number, code, _), images in zip(chunks, used, strict=True):
+        counts[SPLITS[code]] += images
+        if plan["kind"] == "shards":
+            path = f"shards/{SPLITS[code]}-{number:05d}.tar"
+            files.append({"file": path, "images": images, "bytes": (out / path).stat().st_size})
     card = {key: value for key, value in plan.items() if key not in ("found", "list_sha256")}
     card |= {"images": sum(counts.values()), "skipped": skipped, "splits": counts}
-    card |= {"manifest_sha256": digest.hexdigest()} | ({"shards": files} if files else {})
+    card |= {"manifest_sha256": digest} | ({"shards": files} if files else {})
     write_text(out / "card.json", json.dumps(card, indent=2) + "\n")
     _clean(out)
     return card
 
 
+def _join(dataset, out, chunks):
+    """Joins the parts to manifest and report; (the manifest's SHA-256, images a chunk, lines reported)."""
+    digest, used, skipped = hashlib.sha256(), [], len(dataset.skipped)
+    paths = {name: out / name for name in ("manifest.jsonl", "report.txt")}
+    with (
+        open(str(paths["manifest.jsonl"]) + ".part", "w", encoding="utf-8") as manifest,
+        open(str(paths["report.txt"]) + ".part", "w", encoding="utf-8") as report,
+    ):
+        report.writelines(reason + "\n" for _, reason in dataset.skipped)
+        for chunk in chunks:
+            used.append(0)
+            for text, line in _read_part(out / "parts" / _part(chunk)):
+                if "skipped" in line:
+                    report.write(line["skipped"] + "\n")
+                    skipped += 1
+                else:
+                    manifest.write(text)
+                    digest.update(text.encode())
+                    used[-1] += 1
+    for path in paths.values():
+        os.replace(str(path) + ".part", path)
+    return digest.hexdigest(), used, skipped
+
+
+def _read_part(path):
+    """[(text, what it says)] for the lines of a part of the manifest. UserError if it is damaged."""
+    try:
+        with open(path, encoding="utf-8") as part:
+            return [(text, json.loads(text)) for text in part]
+    except (OSError, ValueError) as error:
+        raise UserError(f"{shown(path)} is damaged: remove it, then run the same command again.") from error
+
+
 def _clean(out):
     shutil.rmtree(out / "parts", ignore_errors=True)
-
-
-def check(folder):
-    """Sentences about what is missing from a prepared set or was changed since; none if it is whole."""
-    folder = Path(folder).expanduser()
-    if not (folder / "card.json").is_file():
-        begun = (folder / "plan.json").is_file()
-        what = (
-            "its preparation was not finished: run the same command again" if begun else "it has no card.json"
-        )
-        return [f"{shown(folder)} is no prepared set: {what}."]
-    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    digest, listed, faults = hashlib.sha256(), 0, []
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool, open(folder / "manifest.jsonl", "rb") as manifest:
-        while lines := manifest.readlines(2**20):
-            listed += len(lines)
-            for line in lines:
-                digest.update(line)
-            faults += [
-                fault for fault in pool.map(lambda line: _fault(folder, json.loads(line)), lines) if fault
-            ]
-    if digest.hexdigest() != card["manifest_sha256"] or listed != card["images"]:
-        faults.append("manifest.jsonl was changed: prepare the set again.")
-    for shard in card.get("shards", []):
-        path = folder / shard["file"]
-        if path.is_file() and path.stat().st_size != shard["bytes"]:
-            faults.append(f"{shard['file']} has another length than it was given: prepare the set again.")
-    return faults
-
-
-def _fault(folder, line):
-    name = line.get("file") or line["shard"]
-    try:
-        with open(folder / name, "rb") as file:
-            file.seek(line.get("offset", 0))
-            data = file.read(line.get("length", -1))
-    except OSError:
-        return f"{name} is missing: prepare the set again."
-    if hashlib.sha256(data).hexdigest() != line["png_sha256"]:
-        return f"{name} was changed (image {line['number']}): prepare the set again."
-    return None

@@ -1,7 +1,14 @@
-"""`Olivetti` and `LFW`: two public sets that scikit-learn fetches, checks and keeps."""
+"""`Olivetti` and `LFW`: two public sets in scikit-learn's data folder, fetched where they are missing.
+
+scikit-learn's own functions keep what they have read in that folder as pickles and load those again, which
+runs what is in them. Nothing is unpickled here: the released files are read.
+"""
 
 import hashlib
 import io
+from http.client import HTTPException
+from pathlib import Path
+from urllib.request import urlopen
 
 import numpy as np
 from PIL import Image
@@ -9,15 +16,20 @@ from PIL import Image
 from igc.data.faceset import FaceSet, person_code
 from igc.data.images import shown
 from igc.errors import UserError
+from igc.files import write_bytes
 
+OLIVETTI = "olivettifaces.mat"
+OLIVETTI_URL = "https://ndownloader.figshare.com/files/5976027"
+OLIVETTI_SHA256 = "b612fb967f2dc77c9c62d3e1266e0c73d5fca46a4b8906c18e454d41af987794"
+"""The released file, where it is and its checksum; as scikit-learn has them."""
 LFW_FRAME = (slice(45, 205), slice(45, 205))
 """Rows and columns of the 250 x 250 pictures: the whole head, as in the embedded faces (ours)."""
 
 
 class _Fetched(FaceSet):
-    """A set that scikit-learn has read into memory: `root` is its data folder, None for the usual one.
+    """A set that is read into memory: `root` is scikit-learn's data folder, None for the usual one.
 
-    download: fetch what is missing (needs a network). scikit-learn holds the addresses and the checksums.
+    download: fetch what is missing (needs a network).
     """
 
     def __init__(self, root=None, split="train", size=64, without=(), detector=None, download=True):
@@ -25,10 +37,14 @@ class _Fetched(FaceSet):
         super().__init__(root, split, size, without, detector)
 
     def _open(self):
+        from sklearn.datasets import get_data_home
+
         self.skipped = []
         try:
-            pictures, people = self._fetch(dict(data_home=self.root, download_if_missing=self.download))
-        except (OSError, ValueError) as error:
+            pictures, people = self._fetch(Path(get_data_home(self.root)))
+        except UserError:
+            raise
+        except (OSError, HTTPException, ValueError) as error:
             where = "scikit-learn's data folder" if self.root is None else shown(self.root)
             raise UserError(
                 f"{self.LABEL} is missing in {where} and was not fetched ({error}): {self.WHERE}."
@@ -38,8 +54,8 @@ class _Fetched(FaceSet):
         self._people = dict(zip(names, people.tolist(), strict=True))
         return names, bytes(person_code(f"{self.LABEL}{person}") for person in people)
 
-    def _fetch(self, options):
-        """(pictures (N, H, W) or (N, H, W, 3), people (N,))."""
+    def _fetch(self, folder):
+        """(pictures (N, H, W) or (N, H, W, 3), people (N,)) from the data folder."""
         raise NotImplementedError
 
     def read(self, name):
@@ -59,19 +75,32 @@ class _Fetched(FaceSet):
 class Olivetti(_Fetched):
     """400 grey pictures, 64 x 64, of 40 people, ten each: the faces of AT&T Laboratories Cambridge.
 
-    Where: scikit-learn fetches it. Licence: free for research, with credit to AT&T Laboratories Cambridge.
-    Expected in the data folder: olivetti_py3.pkz, which scikit-learn makes from olivettifaces.mat; its
-    checksum (SHA-256) is b612fb967f2dc77c9c62d3e1266e0c73d5fca46a4b8906c18e454d41af987794.
+    Where: `OLIVETTI_URL`. Licence: free for research, with credit to AT&T Laboratories Cambridge.
+    Expected in the data folder: olivettifaces.mat, with the checksum `OLIVETTI_SHA256`.
     Items: `image`, `identity`. The pictures are framed already, closer than the embedded faces.
     """
 
-    LABEL, WHERE = "olivetti", "connect to a network, or put olivetti_py3.pkz there"
+    LABEL, WHERE = "olivetti", f"connect to a network, or put {OLIVETTI} there"
 
-    def _fetch(self, options):
-        from sklearn.datasets import fetch_olivetti_faces
+    def _fetch(self, folder):
+        from scipy.io import loadmat
 
-        found = fetch_olivetti_faces(**options)
-        return found.images, found.target
+        path = folder / OLIVETTI
+        if path.exists() or not self.download:
+            source, data = path, path.read_bytes()
+        else:
+            with urlopen(OLIVETTI_URL, timeout=60) as answer:
+                source, data = OLIVETTI_URL, answer.read()
+        if hashlib.sha256(data).hexdigest() != OLIVETTI_SHA256:
+            raise UserError(
+                f"{shown(source)} is not the released {OLIVETTI}, as its SHA-256 differs: "
+                f"put that into {shown(folder)}."
+            )
+        if not path.exists():
+            write_bytes(path, data)
+        faces = loadmat(io.BytesIO(data))["faces"].T.reshape(400, 64, 64).transpose(0, 2, 1)
+        faces = faces.astype(np.float32) - faces.min()
+        return faces / faces.max(), np.arange(400) // 10
 
 
 class LFW(_Fetched):
@@ -86,9 +115,19 @@ class LFW(_Fetched):
 
     LABEL, WHERE = "lfw", "connect to a network, or put lfw_home/lfw_funneled and its pairs*.txt there"
 
-    def _fetch(self, options):
-        from sklearn.datasets import fetch_lfw_people
+    def _fetch(self, folder):
+        """With the functions behind scikit-learn's `fetch_lfw_people`, whose names are private; no cache."""
+        import sklearn
 
         ratio = (self.size + 0.5) / (LFW_FRAME[0].stop - LFW_FRAME[0].start)
-        found = fetch_lfw_people(funneled=True, color=True, slice_=LFW_FRAME, resize=ratio, **options)
-        return found.images, found.target
+        try:
+            from sklearn.datasets._lfw import _check_fetch_lfw, _fetch_lfw_people
+
+            _, funneled = _check_fetch_lfw(folder, funneled=True, download_if_missing=self.download)
+            pictures, people, _ = _fetch_lfw_people(funneled, slice_=LFW_FRAME, color=True, resize=ratio)
+            return pictures, people
+        except (ImportError, TypeError) as error:
+            raise UserError(
+                f"LFW cannot be read with scikit-learn {sklearn.__version__} ({error}): "
+                "install scikit-learn 1.9."
+            ) from error

@@ -5,8 +5,9 @@ back. Only JSON and PNG are decoded, by this package; webdataset's own decoders,
 and neither is its opener, which runs commands.
 """
 
-import json
+import os
 import random
+import tarfile
 
 import torch
 import webdataset
@@ -14,7 +15,8 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from igc.data.faceset import SPLITS
-from igc.data.prepared import Prepared, decode_png, item_truth
+from igc.data.images import shown
+from igc.data.prepared import AGAIN, Prepared, decode_png, item_truth, read_line
 from igc.errors import UserError
 
 BUFFER = 2000
@@ -72,8 +74,6 @@ class ShardStream(IterableDataset):
         return [
             [mine],  # a list of stages: the first is this list
             _opened(self.prepared.root),
-            tar_file_expander,
-            group_by_keys,
             *([_every(*step)] if step else []),
             webdataset.detshuffle(BUFFER, BUFFER, hash((self.seed, worker, self.rank)), epoch=self.epoch - 1),
         ]
@@ -118,7 +118,7 @@ class ShardStream(IterableDataset):
 
     def _stacked(self, samples):
         size, card = self.prepared.size, self.prepared.card
-        lines = [json.loads(sample["json"]) for sample in samples]
+        lines = [read_line(sample["json"], sample["__url__"]) for sample in samples]
         pixels = [decode_png(sample["png"], size, sample["__key__"]) for sample in samples]
         out = {"image": torch.stack(pixels).float() / 255}
         out["number"] = torch.tensor([line["number"] for line in lines])
@@ -136,20 +136,34 @@ def stream(prepared, batch_size, workers=2, **order):
 
 
 class _opened:
-    """A stage that opens the shards, one after the other."""
+    """A stage that reads the shards, one after the other."""
 
     def __init__(self, root):
         self.root = root
 
     def __call__(self, shards):
         for shard in shards:
-            path = self.root / shard["file"]
-            try:
-                file = open(path, "rb")
-            except OSError as error:
-                raise UserError(f"The shard {path} cannot be read: prepare the set again.") from error
-            with file:
-                yield {"url": str(path), "stream": file}
+            yield from _samples(self.root / shard["file"], shard)
+
+
+def _samples(path, shard):
+    """The samples of a shard. UserError if it is not as the card, in `shard`, records it."""
+    count = 0
+    try:
+        with open(path, "rb") as file:
+            if os.fstat(file.fileno()).st_size != shard["bytes"]:
+                raise ValueError("another length")
+            for sample in group_by_keys(tar_file_expander([{"url": str(path), "stream": file}])):
+                if not {"json", "png"} <= sample.keys():
+                    raise ValueError("a sample without its line or its image")
+                count += 1
+                yield sample
+        if count != shard["images"]:
+            raise ValueError("another number of images")
+    except OSError as error:
+        raise UserError(f"The shard {shown(path)} cannot be read: {AGAIN}.") from error
+    except (tarfile.TarError, ValueError) as error:
+        raise UserError(f"The shard {shown(path)} is cut off or was changed: {AGAIN}.") from error
 
 
 class _every:

@@ -23,13 +23,14 @@ class Tree:
     """The files of `root`, a folder or a zip archive.
 
     `names`: all names, sorted. `skipped`: (name, one sentence) for whatever must not be used: links, names
-    that leave the archive, archives that cannot be read. Hidden files are passed over.
+    that leave the archive, archives that cannot be read. Hidden files are passed over. `archives`: the paths
+    of the zip archives in use.
     Raises UserError if `root` is neither.
     """
 
     def __init__(self, root):
         self.root = Path(root).expanduser()
-        self.skipped, self._archives, self._members, self._open = [], [], {}, {}
+        self.skipped, self.archives, self._members, self._open = [], [], {}, {}
         self._others = None  # files that are no images, by their last name; listed when first asked for
         names = []
         if self.root.is_dir():
@@ -116,11 +117,12 @@ class Tree:
 
     def _add_archive(self, path, prefix, taken):
         """Lists an archive's members as if unpacked below `prefix`, but for those in `taken`, which are."""
-        self._archives.append(path)
-        number = len(self._archives) - 1
+        self.archives.append(path)
+        number = len(self.archives) - 1
         try:
             members = self._archive(number).infolist()
         except Exception:  # NotImplementedError, BadZipFile, OSError, struct.error, ...
+            self.archives.pop()
             if not prefix:
                 raise UserError(f"The archive {shown(path)} cannot be read: fetch it again.") from None
             self._skip(prefix, "(a zip archive) cannot be read: fetch it again")
@@ -142,7 +144,7 @@ class Tree:
         """The open archive; every process opens its own, as one file position cannot be shared."""
         key = os.getpid(), number
         if key not in self._open:
-            self._open[key] = zipfile.ZipFile(self._archives[number])
+            self._open[key] = zipfile.ZipFile(self.archives[number])
         return self._open[key]
 
 

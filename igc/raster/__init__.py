@@ -19,6 +19,10 @@ from igc.raster import fused, grid, pytorch3d
 from igc.raster.weights import Interpolate, PerspectiveWeights
 
 
+class Unusable(ValueError):
+    """Vertices that cannot be drawn, as a model gives them whose training went wrong."""
+
+
 class Fragments(NamedTuple):
     """What the pixels of (B, S, S) images see of the grid. N pixels see any of it; those are listed."""
 
@@ -52,8 +56,8 @@ def rasterize(
     `vertices` (B, H, W, 3): x and y in pixels and z > 0 the depth, as `geometry.points_to_pixels` gives
     them. `mask` (B, H, W) bool: triangles none of whose corners is set are left out. A pixel belongs to a
     triangle when its centre lies inside or on the edge. Both sides of a triangle are drawn. Raises ValueError
-    for other shapes and types, for an empty batch, and where a vertex is not finite or not in front of the
-    camera.
+    for other shapes and types and for an empty batch; Unusable, which is one, where a vertex is not finite or
+    not in front of the camera.
     """
     _check(vertices, size, mask, backend, diagonal)
     return BACKENDS[backend](vertices, size, mask, diagonal)
@@ -116,7 +120,7 @@ def _scatter(values: Tensor, fragments: Fragments) -> Tensor:
 
 
 def _check(vertices: Tensor, size: int, mask: Tensor | None, backend: str, diagonal: str) -> None:
-    """Raises ValueError for the first argument that will not do."""
+    """Raises ValueError, or Unusable, for the first argument that will not do."""
     if backend not in BACKENDS:
         raise ValueError(f"unknown rasteriser backend {backend!r}: choose one of {sorted(BACKENDS)}")
     if diagonal not in grid.DIAGONALS:
@@ -135,6 +139,6 @@ def _check(vertices: Tensor, size: int, mask: Tensor | None, backend: str, diago
     if mask is not None and mask.device != vertices.device:
         raise ValueError(f"mask is on {mask.device} and vertices on {vertices.device}: bring both to one")
     if not torch.isfinite(vertices.detach().sum()):
-        raise ValueError("vertices hold NaN or infinite values: look at the depth and the pose before")
+        raise Unusable("vertices hold NaN or infinite values: look at the depth and the pose before")
     if not (vertices.detach()[..., 2].amin() > 0):
-        raise ValueError("vertices lie behind the camera (z <= 0): depths and poses must keep z > 0")
+        raise Unusable("vertices lie behind the camera (z <= 0): depths and poses must keep z > 0")

@@ -1,5 +1,7 @@
 """Tiny face sets in their official layouts, made from the embedded faces."""
 
+import os
+import pickle
 import zipfile
 from types import SimpleNamespace
 
@@ -39,8 +41,37 @@ def zipped(folder):
 
 
 @pytest.fixture
-def celeba(tmp_path, drawn):
-    """make(wild=False, archive=False) : the root of a CelebA of 40 images: Img, Anno, Eval as released."""
+def photographs_of(tmp_path):
+    """make(count) gives a folder with that many small photographs."""
+
+    def make(count, folder="photos"):
+        root, noise = tmp_path / folder, np.random.default_rng(0).integers(0, 255, (300, 24, 24, 3), np.uint8)
+        for i in range(count):
+            (root / f"{i % 7}").mkdir(parents=True, exist_ok=True)
+            pixels = np.roll(noise[i % 300], i // 300, 0)
+            Image.fromarray(pixels).save(root / f"{i % 7}" / f"{i:06d}.bmp")
+        return root
+
+    return make
+
+
+@pytest.fixture
+def hostile_pickle(tmp_path):
+    """(a pickle, the folder that appears when it is loaded)."""
+    trace = tmp_path / "a pickle was loaded"
+
+    class Hostile:
+        def __reduce__(self):
+            return os.mkdir, (str(trace),)
+
+    return pickle.dumps(Hostile()), trace
+
+
+@pytest.fixture
+def celeba(tmp_path, drawn, monkeypatch):
+    """make(wild=False, archive=False) : the root of a CelebA of 40 images: Img, Anno, Eval as released; of
+    such files no checksum is known."""
+    monkeypatch.setattr("igc.data.celeba.MD5", {})
 
     def make(wild=False, archive=False):
         root, count = tmp_path / "CelebA", len(drawn.pictures)

@@ -4,8 +4,10 @@ import json
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from igc import files
 from igc.data import ImageFolder, SyntheticFaces, export
 from igc.errors import UserError
 
@@ -47,3 +49,24 @@ def test_a_folder_in_use_and_a_bad_argument_are_refused(written, capsys):
         export.export(SyntheticFaces("test", 2, 16), written)
     assert export.main(["--out", str(written.parent / "other"), "--planted", "ears"]) == 2
     assert "nose shape" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), SafetensorError("no space")])
+def test_after_a_full_disk_the_same_command_can_be_started_again(tmp_path, monkeypatch, capsys, error):
+    ask, save = ["--out", str(tmp_path), "--count", "3", "--size", "16"], files.save_file
+
+    def full(held, path, metadata):
+        if "truth-001" in path.name:
+            raise error
+        save(held, path, metadata)
+
+    monkeypatch.setattr(export, "SHARD", 2)
+    (tmp_path / "mine.txt").write_text("")
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "save_file", full)
+        assert export.main(ask) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {tmp_path} cannot be written (") and said.count("\n") == 1
+    assert "pace" in said and "make room there" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    assert export.main(ask) == 0 and len(list((tmp_path / "images").iterdir())) == 3

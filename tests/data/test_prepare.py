@@ -1,10 +1,12 @@
 """Preparing a set: whole, the same bytes however often it was stopped, and nothing written elsewhere."""
 
 import hashlib
+import io
 import json
 import os
 import random
 import sys
+import tarfile
 import time
 import zipfile
 import zlib
@@ -38,21 +40,6 @@ def states(folder):
         status = path.lstat()
         found[str(path)] = status.st_mtime_ns, status.st_mode, status.st_size
     return found
-
-
-@pytest.fixture
-def photographs_of(tmp_path):
-    """make(count) gives a folder with that many small photographs."""
-
-    def make(count, folder="photos"):
-        root, noise = tmp_path / folder, np.random.default_rng(0).integers(0, 255, (300, 24, 24, 3), np.uint8)
-        for i in range(count):
-            (root / f"{i % 7}").mkdir(parents=True, exist_ok=True)
-            pixels = np.roll(noise[i % 300], i // 300, 0)
-            Image.fromarray(pixels).save(root / f"{i % 7}" / f"{i:06d}.bmp")
-        return root
-
-    return make
 
 
 @pytest.mark.parametrize("shards", [False, True])
@@ -400,13 +387,23 @@ def test_streams_refuse_files_and_wrong_ranks(shards, photographs_of, tmp_path):
         list(ShardStream(shards, 4))
 
 
-def test_nothing_in_a_shard_is_unpickled(shards, monkeypatch):
+def test_nothing_in_a_shard_is_unpickled(shards, monkeypatch, hostile_pickle):
     import pickle
 
     def refuse(*_args, **_kwargs):
         raise AssertionError("unpickled")
 
+    content, trace = hostile_pickle
+    for shard in shards.card["shards"]:
+        path = shards.root / shard["file"]
+        with tarfile.open(path, "a") as tar:
+            key = tar.getnames()[-1].split(".")[0]
+            for ending in ("pyd", "pickle", "pkl"):
+                member = tarfile.TarInfo(f"{key}.{ending}")
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+        shard["bytes"] = path.stat().st_size
     monkeypatch.setattr(pickle, "loads", refuse)
     monkeypatch.setattr(pickle, "load", refuse)
     monkeypatch.setattr(sys.modules["webdataset.gopen"], "gopen", refuse)
-    assert sorted(numbers(ShardStream(shards, 16))) == list(range(103))
+    assert sorted(numbers(ShardStream(shards, 16))) == list(range(103)) and not trace.exists()

@@ -1,5 +1,7 @@
 """The published face sets, as tiny trees in their official layouts: read, trained on, refused in words."""
 
+import hashlib
+import io
 import json
 import math
 
@@ -8,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.io import savemat
 
 from igc.config import ModelConfig, TrainConfig
 from igc.data import BP4D, LFW, SETS, CelebA, ImageFolder, MultiPIE, Olivetti, open_dataset, open_set
+from igc.data.scikit import LFW_FRAME
 from igc.errors import UserError
 
 
@@ -110,6 +114,21 @@ def test_celeba_lists_that_are_damaged_or_do_not_match(celeba):
     assert CelebA(root)[0]["identity"] == 100, "the order of the lines is free"
 
 
+def test_celeba_reports_files_that_are_not_the_released_ones(celeba, monkeypatch):
+    root = celeba(archive=True)
+    paths = [path for path in root.rglob("*") if path.suffix in (".txt", ".zip")]
+    released = {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in paths}
+    monkeypatch.setattr("igc.data.celeba.MD5", released)
+    assert CelebA(root, "all").skipped == []
+    other = released | dict.fromkeys(("identity_CelebA.txt", "img_align_celeba.zip"), "0" * 32)
+    monkeypatch.setattr("igc.data.celeba.MD5", other)
+    faces = CelebA(root, "all")
+    assert len(faces) == 40 and faces[0]["identity"] == 100, "they are read all the same"
+    assert [name for name, _ in faces.skipped] == ["img_align_celeba.zip", "identity_CelebA.txt"]
+    assert all("is not the released file" in reason for _, reason in faces.skipped)
+    assert [name for name, _ in CelebA(root).skipped] == ["identity_CelebA.txt"]
+
+
 @pytest.mark.parametrize("archive", [False, True])
 def test_bp4d(bp4d, archive, tmp_path):
     faces = BP4D(bp4d(archive), "all", 32)
@@ -177,10 +196,12 @@ def test_people_do_not_cross_a_split_that_is_ours(multipie, bp4d):
 
 
 @pytest.fixture
-def fetched(tmp_path, drawn):
+def fetched(tmp_path, drawn, monkeypatch):
     """scikit-learn's data folder with 400 Olivetti faces and 40 of LFW."""
     grey = np.stack([np.asarray(p.resize((64, 64)).convert("L")) for p in drawn.pictures] * 10)
-    joblib.dump(grey.transpose(0, 2, 1).reshape(400, -1), tmp_path / "olivetti_py3.pkz", compress=6)
+    savemat(tmp_path / "olivettifaces.mat", {"faces": grey.transpose(0, 2, 1).reshape(400, -1).T})
+    found = hashlib.sha256((tmp_path / "olivettifaces.mat").read_bytes()).hexdigest()
+    monkeypatch.setattr("igc.data.scikit.OLIVETTI_SHA256", found)
     for i, picture in enumerate(drawn.pictures):
         folder = tmp_path / "lfw_home/lfw_funneled" / f"Person_{i // 8}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -190,7 +211,7 @@ def fetched(tmp_path, drawn):
     return tmp_path
 
 
-def test_olivetti_and_lfw_through_scikit_learn(fetched, tmp_path, drawn):
+def test_olivetti_and_lfw_in_the_folder_of_scikit_learn(fetched, tmp_path, drawn):
     faces = Olivetti(fetched, "all", 64, download=False)
     assert len(faces) == 400 and faces[399]["identity"] == 39
     grey = np.asarray(drawn.pictures[3].resize((64, 64)).convert("L")) / 255
@@ -203,8 +224,52 @@ def test_olivetti_and_lfw_through_scikit_learn(fetched, tmp_path, drawn):
 
 
 def test_fetched_sets_that_are_not_there_say_what_to_put_where(tmp_path):
-    assert "olivetti_py3.pkz" in refusal(Olivetti, tmp_path, download=False)
+    assert "put olivettifaces.mat there" in refusal(Olivetti, tmp_path, download=False)
     assert "lfw_home/lfw_funneled" in refusal(LFW, tmp_path, download=False)
+
+
+def test_olivetti_is_fetched_once_and_only_as_released(fetched, monkeypatch):
+    path, asked = fetched / "olivettifaces.mat", []
+    content = path.read_bytes()
+
+    def answer(url, timeout):
+        asked.append(url)
+        return io.BytesIO(content)
+
+    monkeypatch.setattr("igc.data.scikit.urlopen", answer)
+    path.unlink()
+    assert len(Olivetti(fetched, "all")) == len(Olivetti(fetched, "all")) == 400
+    assert asked == ["https://ndownloader.figshare.com/files/5976027"]
+    assert path.read_bytes() == content and not list(fetched.glob("*.part"))
+    path.write_bytes(content[:-1])
+    assert f"{path} is not the released olivettifaces.mat" in refusal(Olivetti, fetched)
+    path.unlink()
+    content = b"a page that asks to log in"
+    assert "files/5976027 is not the released" in refusal(Olivetti, fetched) and not path.exists()
+
+
+def test_pickles_in_the_folder_of_scikit_learn_are_not_loaded(fetched, hostile_pickle):
+    from sklearn.datasets import fetch_lfw_people
+
+    content, trace = hostile_pickle
+    (fetched / "olivetti_py3.pkz").write_bytes(content)
+    ratio = (48 + 0.5) / (LFW_FRAME[0].stop - LFW_FRAME[0].start)
+    options = {"data_home": fetched, "slice_": LFW_FRAME, "resize": ratio, "color": True, "funneled": True}
+    fetch_lfw_people(**options, download_if_missing=False)
+    (cached,) = fetched.rglob("output.pkl")
+    cached.write_bytes(content)
+    assert len(Olivetti(fetched, "all", download=False)) == 400
+    assert len(LFW(fetched, "all", 48, download=False)) == 40
+    (fetched / "olivettifaces.mat").unlink()
+    assert "put olivettifaces.mat there" in refusal(Olivetti, fetched, download=False)
+    assert not trace.exists()
+    joblib.load(fetched / "olivetti_py3.pkz")
+    assert trace.exists(), "it would show"
+
+
+def test_lfw_asks_for_a_scikit_learn_that_it_knows(fetched, monkeypatch):
+    monkeypatch.delattr("sklearn.datasets._lfw._fetch_lfw_people")
+    assert "install scikit-learn 1.9" in refusal(LFW, fetched, download=False)
 
 
 def test_wrong_arguments_are_refused(celeba, tmp_path):
