@@ -1,6 +1,5 @@
 """Ours, as one row of the table: an `IGCNet` in a training run whose schedule follows the clock."""
 
-import contextlib
 import tempfile
 import time
 from pathlib import Path
@@ -79,8 +78,11 @@ class OnTheClock(Training):
     def until(self, budget: float) -> IGCNet:
         """Trains for `budget` seconds; the averaged model."""
         self.budget, self.started = budget, time.perf_counter()
-        with contextlib.suppress(KeyboardInterrupt):
+        try:
             self.run(self)
+        except KeyboardInterrupt:  # by `asked`, or by somebody who wants to stop before the time is up
+            if self.share() < 1:
+                raise
         return self.shown()
 
     def share(self) -> float:

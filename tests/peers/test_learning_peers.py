@@ -10,7 +10,7 @@ from igc import UserError
 from peers.autoencoder import AutoEncoder
 from peers.base import Loaded
 from peers.concentration import Concentration, Network, Scops, centres, concentrated, equivariant
-from peers.ours import Ours
+from peers.ours import OnTheClock, Ours
 
 
 @pytest.mark.parametrize("kind", [Concentration, Scops])
@@ -96,6 +96,15 @@ def test_ours_answers_everything_after_a_fit_that_keeps_to_its_budget():
     assert labels.shape == depth.shape == (5, 32, 32) and normal.shape == (5, 3, 32, 32)
     assert peer.features(images).shape[0] == peer.looked(images).shape[0] == 5
     assert peer.pictures(images).shape == images.shape and peer.parameters > 1000
+
+
+def test_ours_that_is_stopped_before_the_time_is_up_does_not_pass_for_fitted(monkeypatch):
+    def press(run, images):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(OnTheClock, "step", press)
+    with pytest.raises(KeyboardInterrupt):
+        Ours(32).fit(Discs(32), 1.0)
 
 
 def test_ours_wants_a_batch_of_images():
