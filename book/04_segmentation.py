@@ -195,7 +195,7 @@ print(table({"IGC-Net": measured, **floors}, columns))
 
 # %% mystnb={"image": {"alt": "Twelve faces and their true regions; below, the parts that each system finds"}}
 beside = comparison.load(records)
-same = SyntheticFaces("test", 1000).batch(torch.linspace(0, 999, 12).long())
+same = SyntheticFaces("test", 1000).batch(comparison.shown(1000))
 comparison.strips(records, beside["rows"], same)
 # %% [markdown]
 # *Turning* is new here: the ARI between the labels of the same surface points in two pictures of a head

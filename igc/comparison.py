@@ -19,6 +19,11 @@ ALONE = "images alone"
 HOW = "run python -m peers --budget 8 --out"
 
 
+def shown(count: int) -> Tensor:
+    """Which of `count` test faces have their labels kept as a picture: twelve, evenly spread."""
+    return torch.linspace(0, count - 1, 12).long()
+
+
 def load(folder: str | Path) -> dict:
     """`table.json` of a folder that `python -m peers` wrote: how it was `made`, and its `rows`, by a short
     name. UserError if it is not there."""
@@ -69,12 +74,12 @@ def strips(folder: str | Path, rows: dict[str, dict], faces: dict[str, Tensor]) 
     palette = (torch.tensor([list(bytes.fromhex(colour[1:])) for colour in TRUTH_COLOURS])).byte().numpy()
     images = torch.cat(list(faces["image"]), dim=-1).movedim(0, -1).numpy()
     truth = torch.cat(list(faces["labels"]), dim=-1).numpy()
-    shown = {"face": images, "true regions": palette[truth]}
+    pictures = {"face": images, "true regions": palette[truth]}
     for short, row in rows.items():
         path = Path(folder) / f"{short}.seed{row['seeds'][0]}.png"
         if "nmi" in row["mean"] and path.is_file():
-            shown[row["name"]] = palette_of(_read(path, truth.shape), faces["labels"], palette)
-    return wide_strips(shown, 0.72)
+            pictures[row["name"]] = palette_of(_read(path, truth.shape), faces["labels"], palette)
+    return wide_strips(pictures, 0.72)
 
 
 def palette_of(labels: np.ndarray, truth: Tensor, palette: np.ndarray) -> np.ndarray:

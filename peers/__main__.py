@@ -25,8 +25,6 @@ from igc.files import make_folder, write_text
 from peers.base import IMAGES, Peer
 from peers.board import Faces, figures, floor_rows, leaders, slug, summary, systems
 
-SHOWN = 12
-"""Test faces whose labels are kept as a picture."""
 AMISS = 0.05
 """By what share a fit's time may miss its budget before this is said."""
 SEARCHED = 256
@@ -161,8 +159,8 @@ def recorded(path: Path, key: dict, kind: type[Peer], faces: Faces, measure) -> 
 
 
 def show(peer: Peer, faces: Faces, path: Path) -> None:
-    """The labels of `SHOWN` test faces, beside each other, as a picture whose pixels are the labels."""
-    chosen = torch.linspace(0, faces.count - 1, SHOWN).long()
+    """The labels of the test faces that are shown, beside each other, as a picture whose pixels are them."""
+    chosen = comparison.shown(faces.count)
     labels = peer.labels(faces.test["image"][chosen])
     if labels is not None:
         label_image(torch.cat(list(labels), dim=1)).save(path)

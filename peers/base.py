@@ -17,11 +17,12 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from igc.background import Background
+from igc.comparison import ALONE
 from igc.data import read_all
 from igc.errors import UserError
 from igc.machine import keep_memory
 
-IMAGES = "images alone"
+IMAGES = ALONE
 """`Peer.given` of a system that is fitted on images and nothing else."""
 
 
