@@ -220,26 +220,6 @@ def truth_picture(labels: Tensor, names: tuple[str, ...]) -> np.ndarray:
     return label_colours(names)(labels.numpy() / max(1, len(names) - 1))[..., :3]
 
 
-def importance_bars(rows: list) -> Figure:
-    """What each part's shape and albedo does for recognition, alone and when it is left out."""
-    figure, (axes,) = panels(1, 2, (8, 2.6))
-    for axis, name in zip(axes, ("alone", "without"), strict=True):
-        for offset, cue in ((-0.2, "shape"), (0.2, "albedo")):
-            mine = [row for row in rows if row.cue == cue]
-            value, low, high = np.array([getattr(row, name) for row in mine]).T
-            place = np.arange(len(mine)) + 1 + offset
-            style = {} if cue == "shape" else {"hatch": "///", "alpha": 0.55}
-            colours = [part_colour(row.part) for row in mine]
-            axis.bar(place, 100 * value, 0.38, color=colours, edgecolor="white", label=cue, **style)
-            axis.vlines(place, 100 * low, 100 * high, color="black", lw=1)
-        axis.set_xlabel("part")
-        axis.set_title(
-            {"alone": "recognised by it alone, %", "without": "lost without it, %"}[name], fontsize=9
-        )
-    axes[0].legend(title="plain: shape, hatched: albedo", fontsize=8)
-    return figure
-
-
 def part_gallery(images: Tensor, out: Output) -> Figure:
     """A row a face: the image, then each part alone, as far as it is seen in the canonical view."""
     rows = []

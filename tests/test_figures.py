@@ -13,7 +13,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from igc import IGCNet, ModelConfig, analysis, figures, views
+from igc import IGCNet, ModelConfig, figures, views
 from igc.data import LABELS
 from igc.data.label_images import PART_COLOURS
 
@@ -116,21 +116,14 @@ def test_figures_of_faces_are_drawn(explained):
 
 def test_figures_of_numbers_are_drawn(explained):
     model, _, out = explained
-    rows = [
-        analysis.Importance(m, cue, (0.5, 0.4, 0.6), (0.1, -0.1, 0.2))
-        for m in range(M)
-        for cue in ("shape", "albedo")
-    ]
     history = [{"epoch": 1, "loss": 2.0, "mirror": 1.0}, {"epoch": 2, "loss": 1.0, "mirror": 0.5}]
     attention = model.decomposition.attention().detach()
     profile = figures.depth_profile(out.parts.depth[0], out.depth[0], out.parts.visibility[0])
-    for figure in (figures.importance_bars(rows), figures.curves(history, ["loss", "mirror"]),
+    for figure in (figures.curves(history, ["loss", "mirror"]),
                    figures.curves(history, ["loss"]), figures.attention_map(attention), profile):  # fmt: skip
         figure.canvas.draw()
     line = figures.curves(history, ["loss"]).axes[0].lines[0]
     assert line.get_xdata().tolist() == [1, 2] and line.get_ydata().tolist() == [2.0, 1.0]
-    bars = figures.importance_bars(rows).axes[0].patches
-    assert len(bars) == 2 * M and all(bar.get_height() == pytest.approx(50) for bar in bars)
 
 
 def test_true_labels_have_colours_and_the_background_is_white():

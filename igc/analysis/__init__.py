@@ -19,7 +19,7 @@ from igc.analysis.features import (
     joined,
     turns,
 )
-from igc.analysis.importance import METHODS, Effects, Importance, analyse, importance
+from igc.analysis.importance import METHODS, Effects, analyse
 from igc.analysis.recognition import (
     Split,
     Verification,
@@ -42,7 +42,6 @@ __all__ = [
     "Description",
     "Effects",
     "Estimate",
-    "Importance",
     "Split",
     "Verification",
     "allow_for",
@@ -53,7 +52,6 @@ __all__ = [
     "estimate",
     "halves",
     "holm",
-    "importance",
     "interval",
     "joined",
     "linear_probe",

@@ -5,7 +5,6 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from igc.analysis.features import CUES
 from igc.analysis.importance import Effects
 from igc.analysis.recognition import Verification
 from igc.analysis.statistics import holm
@@ -57,17 +56,6 @@ def roc(curves: dict[str, Verification]) -> Figure:
     axis.spines[["top", "right"]].set_visible(False)
     axis.tick_params(labelsize=7)
     return figure
-
-
-def importance_maps(effects: Effects, visible: np.ndarray) -> dict[str, np.ndarray]:
-    """A component's importance on the canonical face, by cue: (S, S), 0 outside of the face.
-
-    `visible` (M+1, S, S): how often each part, and last the background, is seen at a pixel, such as the mean
-    of `out.parts.visibility`. Pixels that parts share get their mean.
-    """
-    value = dict(zip(effects.names, effects.estimate().value, strict=True))
-    numbers = range(len(visible) - 1)
-    return {cue: sum(value.get((m, cue), 0.0) * visible[m] for m in numbers) for cue in CUES}
 
 
 def part_places(model: IGCNet, images: Tensor) -> Figure:

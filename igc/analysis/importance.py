@@ -20,8 +20,8 @@ from numpy import ndarray
 
 from igc.analysis.features import Component, allow_for
 from igc.analysis.games import label_game, number_game, people_game
-from igc.analysis.recognition import halves, recognise, split_gallery
-from igc.analysis.statistics import Estimate, estimate, holm, interval, pooled
+from igc.analysis.recognition import halves
+from igc.analysis.statistics import Estimate, estimate, holm, pooled
 from igc.errors import UserError
 
 METHODS = ("only one", "leave one out", "permutation", "shapley")
@@ -201,31 +201,3 @@ def _prepared(parts: dict, circumstances: ndarray | None, fit: ndarray) -> list[
     if circumstances is None:
         return list(parts.values())
     return [v if part < 0 else allow_for(v, circumstances, fit) for (part, _), v in parts.items()]
-
-
-class Importance(NamedTuple):
-    """What one component does for rank-1 recognition; each figure with a 95 % interval over people."""
-
-    part: int
-    """0..M-1"""
-    cue: str
-    """shape or albedo"""
-    alone: tuple[float, float, float]
-    """rank-1 with this component only: value, low, high"""
-    without: tuple[float, float, float]
-    """rank-1 lost when it is left out: value, low, high"""
-
-
-def importance(parts: dict[Component, ndarray], identity: ndarray, seed: int = 0) -> list[Importance]:
-    """Each component alone, and what is lost without it, by nearest neighbour, with nothing fitted; over
-    (part, cue) as `components` gives them."""
-    probes = split_gallery(identity)[1]
-    everything = recognise(np.concatenate(list(parts.values()), axis=1), identity).astype(float)
-    rows = []
-    for key, features in parts.items():
-        alone = recognise(features, identity).astype(float) if features.shape[1] else np.zeros(len(probes))
-        others = np.concatenate([other for name, other in parts.items() if name != key], axis=1)
-        lost = everything - recognise(others, identity)
-        people = identity[probes]
-        rows.append(Importance(*key, interval(alone, people, seed), interval(lost, people, seed)))
-    return rows

@@ -72,33 +72,9 @@ def test_one_person_or_one_image_a_person_is_refused(identity, said):
         lambda: analysis.split_gallery(identity),
         lambda: analysis.recognise(np.ones((9, 2)), identity),
         lambda: analysis.rank_one(np.ones((9, 2)), identity),
-        lambda: analysis.importance({(0, "shape"): np.ones((9, 2))}, identity),
     ):
         with pytest.raises(UserError, match=said):
             call()
-
-
-@pytest.mark.parametrize("planted", [(2, "shape"), (0, "albedo")])
-def test_importance_finds_the_component_that_tells(planted):
-    parts = {(m, cue): noise(5, seed=10 * m + len(cue)) for m in range(PARTS) for cue in analysis.CUES}
-    parts[planted] = telling(40)
-    rows = analysis.importance(parts, IDENTITY)
-    assert [(row.part, row.cue) for row in rows] == list(parts)
-    by_alone = max(rows, key=lambda row: row.alone[0])
-    by_loss = max(rows, key=lambda row: row.without[0])
-    for row in (by_alone, by_loss):
-        assert (row.part, row.cue) == planted
-    assert by_alone.alone == (1, 1, 1) and by_loss.without[1] > 0, "the interval does not reach nothing"
-    for row in rows:
-        assert row.alone[1] <= row.alone[0] <= row.alone[2]
-        if (row.part, row.cue) != planted:
-            assert row.alone[0] < 0.15 and row.without[0] < by_loss.without[0] - 0.2
-
-
-def test_a_component_without_channels_recognises_nobody():
-    parts = {(0, "shape"): telling(), (1, "shape"): noise(), (1, "albedo"): np.zeros((len(IDENTITY), 0))}
-    empty = analysis.importance(parts, IDENTITY)[2]
-    assert empty.alone == (0, 0, 0) and empty.without == (0, 0, 0)
 
 
 def test_intervals_are_over_people():

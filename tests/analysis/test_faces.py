@@ -16,7 +16,7 @@ from benchmarks.saliency import REGIONS, saliency
 from igc import IGCNet, ModelConfig, analysis
 from igc.analysis import LIGHT, analyse, components, cues, describe, planted, turns
 from igc.analysis.__main__ import main
-from igc.analysis.drawing import importance_maps, importance_view, method_bars
+from igc.analysis.drawing import importance_view, method_bars
 from igc.analysis.exchange import exchange
 from igc.analysis.importance import Effects
 from igc.analysis.labelled import open_labelled
@@ -416,13 +416,6 @@ def test_a_label_that_never_changes_is_refused(folder):
 def test_figures_show_what_was_found():
     effects = made_effects([0.4, 0, 0, 0.2])
     assert len(method_bars({"shapley": effects}, "unit").axes) == 1
-    visible = np.zeros((3, 4, 4))
-    visible[0, :2], visible[1, 2:] = 1, 1
-    maps = importance_maps(effects, visible)
-    assert maps["shape"][0, 0] == pytest.approx(0.4, abs=0.05) and maps["albedo"][3, 3] == pytest.approx(
-        0.2, abs=0.05
-    )
-    assert abs(maps["shape"][3, 3]) < 0.05
 
 
 def test_a_heat_map_is_grey_where_nothing_is_sure(model, drawn):
