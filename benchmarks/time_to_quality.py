@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-import igc.train
+import igc.training
 from igc import ModelConfig, TrainConfig, fit, floors, metrics
 from igc.data import FACE_PARTS, SyntheticFaces, read_all
 from igc.evaluate import evaluate
@@ -48,7 +48,7 @@ def main() -> None:
         print(rows[-1], flush=True)
         away += time.perf_counter() - started
 
-    igc.train.PREVIEW = EVERY
+    igc.training.PREVIEW = EVERY
     config = TrainConfig(epochs=chosen.epochs)
     with tempfile.TemporaryDirectory() as folder:
         fit(SyntheticFaces("train", IMAGES), ModelConfig(), config, Path(folder) / "run", preview=look)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from igc import IGCNet, ModelConfig, TrainConfig, UserError, analysis, segment
 from igc.evaluate import explain
-from igc.train import Training
+from igc.training import Training
 from peers.base import Loaded, Peer, as_bytes, chunked
 
 STEPS = 2000

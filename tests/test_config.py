@@ -14,7 +14,8 @@ from igc.data import SyntheticFaces
 from igc.errors import UserError
 from igc.geometry import transform
 from igc.objective import objective
-from igc.train import fit, set_learning_rate
+from igc.schedule import set_learning_rate
+from igc.train import fit
 
 KINDS = (ModelConfig, TrainConfig)
 FIELDS = [(kind, field) for kind in KINDS for field in dataclasses.fields(kind)]

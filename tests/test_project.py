@@ -114,6 +114,7 @@ FLOORS = [
     {"figures", "export", "editing"},
     {
         "train",
+        "training",
         "evaluate",
         "widgets",
         "raster_figures",

@@ -130,7 +130,7 @@ def test_of_several_processes_one_sets_an_older_run_aside(tmp_path):
 
 
 def test_a_batch_that_cannot_be_dealt_out_is_refused():
-    from igc.train import check_dataset
+    from igc.feed import check_dataset
 
     with pytest.raises(UserError, match=r"'batch_size' \(16\) cannot be dealt out to 3 processes"):
         check_dataset(SyntheticFaces("train", 32, 32), TINY, TrainConfig(batch_size=16), processes=3)

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from igc import IGCNet, ModelConfig, TrainConfig, files, fit, runs, train, watch
+from igc import IGCNet, ModelConfig, TrainConfig, files, fit, runs, training, watch
 from igc.data import SyntheticFaces
 from igc.errors import UserError
 
@@ -138,13 +138,13 @@ def test_an_interrupt_leaves_a_checkpoint_and_the_run_goes_on_from_that_step(fac
         signal.raise_signal(signal.SIGINT)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "PREVIEW", 3)
+        patch.setattr(training, "PREVIEW", 3)
         with pytest.raises(KeyboardInterrupt, match="goes on"):
             fit(faces, TINY, config, tmp_path / "stopped", preview=press)
     assert [path.stem for path in runs.states(tmp_path / "stopped")] == ["00000-00000003", "00000-00000000"]
     steps = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "PREVIEW", 1)
+        patch.setattr(training, "PREVIEW", 1)
         fit(faces, TINY, config, tmp_path / "stopped", preview=lambda model, step: steps.append(step))
     assert steps == list(range(4, 13)), "three of the twelve steps were done"
     assert same(tmp_path / "whole", tmp_path / "stopped")
@@ -163,7 +163,7 @@ def test_a_run_that_adds_up_gradients_stops_between_two_steps_of_the_optimiser(t
         if step in (1, 7):
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(train, "PREVIEW", 1)
+    monkeypatch.setattr(training, "PREVIEW", 1)
     for stopped in ("00000-00000002", "00002-00000002"):  # of step 7's epoch one is left, and is done first
         with pytest.raises(KeyboardInterrupt, match="goes on"):
             fit(faces, TINY, accumulating(), tmp_path / "stopped", preview=press)
@@ -176,23 +176,23 @@ def test_a_run_that_adds_up_gradients_stops_between_two_steps_of_the_optimiser(t
 def test_checkpoints_come_when_they_are_due_and_the_optimiser_has_stepped(
     faces, tmp_path, monkeypatch, every, wanted
 ):
-    kept, save = [], train.save_state
+    kept, save = [], training.save_state
 
     def look(out, progress, *others):
         kept.append(progress.step)
         return save(out, progress, *others)
 
-    monkeypatch.setattr(train, "save_state", look)
+    monkeypatch.setattr(training, "save_state", look)
     fit(faces, TINY, accumulating(checkpoint_steps=every, batch_size=4, epochs=1), tmp_path)
     assert kept == [0, *wanted, 0]
 
 
 def test_going_back_leaves_no_share_of_a_step(faces, tmp_path):
-    training = train.Training(faces, TINY, accumulating(), tmp_path)
-    training.step(next(training.feed.batches(0)))
-    assert any(weight.grad is not None for weight in training.model.parameters())
-    assert training.load() and training.accelerator.step == 0
-    assert all(weight.grad is None for weight in training.model.parameters())
+    run = training.Training(faces, TINY, accumulating(), tmp_path)
+    run.step(next(run.feed.batches(0)))
+    assert any(weight.grad is not None for weight in run.model.parameters())
+    assert run.load() and run.accelerator.step == 0
+    assert all(weight.grad is None for weight in run.model.parameters())
 
 
 def test_a_second_interrupt_does_not_wait():
@@ -221,7 +221,7 @@ def test_a_full_disk_costs_a_warning_and_the_checkpoint_before_is_kept(faces, wh
 
 def test_a_folder_that_vanishes_is_made_again(faces, whole, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "PREVIEW", 5)
+        patch.setattr(training, "PREVIEW", 5)
         fit(faces, TINY, QUICK, tmp_path / "run", preview=lambda *_: shutil.rmtree(tmp_path / "run"))
     assert same(whole, tmp_path / "run")
 
@@ -270,14 +270,14 @@ def test_a_pickle_in_place_of_a_checkpoint_is_never_executed(faces, whole, tmp_p
 
 def broken(monkeypatch, spoil, times=10**9):
     """Lets `spoil` change what the objective says, from the second epoch on, so many times."""
-    original, calls = train.Objective.forward, []
+    original, calls = training.Objective.forward, []
 
     def forward(objective, images):
         calls.append(1)
         terms, area = original(objective, images)
         return spoil(terms, area) if 4 < len(calls) <= 4 + times else (terms, area)
 
-    monkeypatch.setattr(train.Objective, "forward", forward)
+    monkeypatch.setattr(training.Objective, "forward", forward)
 
 
 def no_number(terms, area):
@@ -329,14 +329,14 @@ def test_what_goes_wrong_once_costs_a_step_back_and_half_the_learning_rate(
 
 def disfigure(monkeypatch, times):
     """Spoils the weights before the sixth step, so many times, so that the rasteriser gets no numbers."""
-    step, spoilt = train.Training.step, []
+    step, spoilt = training.Training.step, []
 
-    def spoil(training, images):
-        if training.progress.epoch == 1 and training.progress.step == 1 and len(spoilt) < times:
-            spoilt.append(training.model.common_depth.data.fill_(float("nan")))
-        return step(training, images)
+    def spoil(run, images):
+        if run.progress.epoch == 1 and run.progress.step == 1 and len(spoilt) < times:
+            spoilt.append(run.model.common_depth.data.fill_(float("nan")))
+        return step(run, images)
 
-    monkeypatch.setattr(train.Training, "step", spoil)
+    monkeypatch.setattr(training.Training, "step", spoil)
 
 
 def test_a_face_that_cannot_be_drawn_costs_a_step_back(faces, tmp_path, monkeypatch, capsys):
@@ -354,10 +354,10 @@ def test_a_face_that_can_never_be_drawn_ends_in_a_sentence(faces, tmp_path, monk
 
 
 def test_of_several_processes_one_that_cannot_draw_does_not_go_back_alone(faces, tmp_path):
-    training = train.Training(faces, TINY, QUICK, tmp_path)
-    training.accelerator = type("Two", (), {"num_processes": 2})()
+    run = training.Training(faces, TINY, QUICK, tmp_path)
+    run.accelerator = type("Two", (), {"num_processes": 2})()
     with pytest.raises(UserError, match=r"in epoch 1: lower 'learning_rate' \(0.003\).* is kept in"):
-        training.undrawn(train.Unusable("vertices"))
+        run.undrawn(training.Unusable("vertices"))
 
 
 class Alone:

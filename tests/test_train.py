@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from igc import IGCNet, ModelConfig, TrainConfig, fit, train
+from igc import IGCNet, ModelConfig, TrainConfig, fit, training
 from igc.data import ImageFolder, SyntheticFaces, read_images
 from igc.errors import UserError
 from igc.train import main
@@ -95,14 +95,14 @@ def test_the_same_settings_give_the_same_weights(run, faces, tmp_path):
 
 def interrupt(monkeypatch, epoch):
     """Lets training break off at the start of the given epoch, counted from 0."""
-    original = train.Training.epoch
+    original = training.Training.epoch
 
-    def stop(training, *others):
-        if training.progress.epoch == epoch:
+    def stop(run, *others):
+        if run.progress.epoch == epoch:
             raise KeyboardInterrupt
-        return original(training, *others)
+        return original(run, *others)
 
-    monkeypatch.setattr(train.Training, "epoch", stop)
+    monkeypatch.setattr(training.Training, "epoch", stop)
 
 
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(run, faces, tmp_path, monkeypatch):
@@ -113,9 +113,9 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(run, faces, tmp_p
     assert IGCNet.from_pretrained(tmp_path).config == TINY, "the first epoch's model is there"
     assert len(lines(tmp_path)) == 1 and not (tmp_path / "record.json").exists()
     epochs = []
-    original = train.Training.epoch
+    original = training.Training.epoch
     monkeypatch.setattr(
-        train.Training, "epoch", lambda *given: epochs.append(given[0].progress.epoch) or original(*given)
+        training.Training, "epoch", lambda *given: epochs.append(given[0].progress.epoch) or original(*given)
     )
     record = fit(faces, TINY, TrainConfig(**QUICK), tmp_path)
     assert epochs == [1], "the first epoch is not run again"
@@ -180,7 +180,7 @@ def test_a_folder_that_cannot_be_written_is_refused(faces, tmp_path):
 def test_a_gpu_that_is_not_there_is_refused(faces, tmp_path):
     with pytest.raises(UserError, match="cuda"):
         fit(faces, TINY, TrainConfig(device="cuda", **QUICK), tmp_path)
-    assert train.choose_device("auto") == train.choose_device("cpu") == "cpu"
+    assert training.choose_device("auto") == training.choose_device("cpu") == "cpu"
 
 
 def test_the_order_is_another_one_in_every_epoch_and_with_every_seed(few, tmp_path, monkeypatch):
@@ -207,7 +207,7 @@ def test_images_are_read_as_bytes(faces):
     [(0, 0, 1), (0, 0.25, 0), (0.25, 0.25, 0), (0.375, 0.25, 0.5), (1, 0.25, 1)],
 )
 def test_shapes_become_individual_after_a_while(progress, common, wanted):
-    assert train.individuality(progress, common) == pytest.approx(wanted)
+    assert training.individuality(progress, common) == pytest.approx(wanted)
 
 
 def photographs(folder, count=20):
