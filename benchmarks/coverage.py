@@ -7,6 +7,9 @@ correction finds anything.
 
 import argparse
 import json
+import os
+import platform
+import time
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +43,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=16, help="features of a component")
     parser.add_argument("--out", type=Path, default=RECORD, help="the record")
     chosen = parser.parse_args()
+    started = time.perf_counter()
     settings = (chosen.people, chosen.each, chosen.parts, chosen.width)
     worlds = [simulate(seed, *settings) for seed in range(chosen.worlds)]
     figures = {}
@@ -52,8 +56,12 @@ def main() -> None:
             f"{method:14s} {inside.mean():.1%} +- {error:.1%} contain 0; something found in {wrong[0]:.1%}"
             f" [{wrong[1]:.1%}, {wrong[2]:.1%}] of the worlds"
         )
-    record = {"people": chosen.people, "each": chosen.each, "parts": chosen.parts, "width": chosen.width,
-              "worlds": chosen.worlds, "figures": figures}  # fmt: skip
+    record = {
+        "command": "python -m benchmarks.coverage", "people": chosen.people, "each": chosen.each,
+        "parts": chosen.parts, "width": chosen.width, "worlds": chosen.worlds, "figures": figures,
+        "seconds": round(time.perf_counter() - started),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores", "numpy": np.__version__,
+    }  # fmt: skip
     make_folder(chosen.out.parent)
     write_text(chosen.out, json.dumps(record, indent=2) + "\n")
 

@@ -213,12 +213,19 @@ print(comparison.table(beside["rows"], columns))
 print(comparison.standings(beside["first"]))
 
 # %% [markdown]
-# How to read it. Six bands are hard to beat here as well: of all that learns only ours is above them in NMI
-# and ARI. The others do find something. But in eight minutes it is colour and light (SCAE, HP-Capsule,
-# DFF), or places in the frame (k-means), and not a thing that keeps its place on a head: look at *turning*,
-# and at the strips. Ours has a head that turns, and its parts go with it.
+# How to read it. Six bands are hard to beat here as well: of all that sees images alone only ours is above
+# them in NMI and ARI. The others do find something. But in eight minutes it is colour and light (SCAE,
+# HP-Capsule, DFF), or compact places in the frame (k-means, concentration, SCOPS), and not a thing that
+# keeps its place on a head: look at *turning*, and at the strips. A term that asks for compact parts gets
+# them, and compact parts of a head are halves and quarters of it; nothing there says what a nose is. Ours has
+# a head that turns, and its parts go with it.
 #
-# Where it loses, and what must be said beside it:
+# Below the line stand systems that were told some of the truth. The linear 3DMM was given the true shapes,
+# colours and regions of a thousand faces, so it knows what a nose is: in NMI, ARI and IoU it is ahead of
+# ours, and a little in normals. Where a face lies in depth (SIDE), and which point of one picture is which
+# of another (*turning*, NME), ours knows better, from pictures alone.
+#
+# Where ours loses, and what must be said beside it:
 #
 # - *rank1*: by their codes alone SCAE and HP-Capsule know people better. What their templates say of
 #   themselves is little else than their colours, and here people differ by colours most. Our code is made
@@ -230,7 +237,7 @@ print(comparison.standings(beside["first"]))
 # - Unsup3D has hardly begun to learn after eight minutes on one thread: its depth is worse than a plane. It
 #   was made for a GPU and for hours. The table tells who learns much from little, not who is best in the
 #   end.
-# - The systems are our compact versions, not their authors' code. One that has no row has not been measured.
+# - The systems are our compact versions, not their authors' code.
 #
 # `python -m peers --budget 8 --out runs/peers` makes the table again, in some six hours on one thread; it can
 # be stopped at any time and goes on.

@@ -1,6 +1,7 @@
 """The table: which systems there are, the faces, the figures, who is first, and stopping and going on."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -190,6 +191,18 @@ def test_the_command_searches_fits_measures_and_goes_on(only, tmp_path, capsys):
     assert command.main([*arguments, "--peers", "Oracle"]) == 0
     assert Oracle.fits == ((0.1, 0, 0.02),)
     assert list(json.loads((tmp_path / "table.json").read_text())["rows"]) == ["oracle"]
+
+
+def test_the_committed_table_has_all_systems_and_is_that_of_their_records():
+    folder = Path(__file__).resolve().parents[2] / "benchmarks/records/peers"
+    rows = json.loads((folder / "table.json").read_text())["rows"]
+    for name, kind in board.systems().items():
+        records = [json.loads((folder / f"{name}.seed{seed}.json").read_text()) for seed in (0, 1, 2)]
+        assert len({json.dumps(record["setting"]) for record in records}) == 1, name
+        for record in records:
+            record["figures"] |= {key: record[key] for key in ("seconds", "parameters")}
+        assert rows[name] == board.summary(kind, records), name
+    assert {board.slug(title) for title, _ in board.FLOORS.values()} < set(rows)
 
 
 def test_only_a_system_that_says_so_is_given_truth(tmp_path):
