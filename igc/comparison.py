@@ -37,16 +37,19 @@ def load(folder: str | Path) -> dict:
 def table(rows: dict[str, dict], columns: dict[str, int]) -> str:
     """Mean and standard deviation over seeds: a line a system, a column a figure with so many digits; systems
     that have none of the figures are left out. Those that are told some truth stand below a line."""
-    lines = ["".join(["system".ljust(26), *(name.rjust(14) for name in columns)])]
+    groups = []
     for told in (False, True):
         able = [row for row in rows.values() if (row["given"] != ALONE) == told]
         able = [row for row in able if any(name in row["mean"] for name in columns)]
-        if told and able:
-            lines.append("told some truth ".ljust(len(lines[0]), "-"))
-        lines += [
-            row["name"].ljust(26) + "".join(_cell(row, *column).rjust(14) for column in columns.items())
-            for row in able
-        ]
+        groups.append([[row["name"], *(_cell(row, *column) for column in columns.items())] for row in able])
+    head, (alone, told) = ["system", *columns], groups
+    width = [max(map(len, column)) for column in zip(head, *alone, *told, strict=True)]
+    lines = [
+        cells[0].ljust(width[0]) + "".join("  " + c.rjust(w) for c, w in zip(cells[1:], width[1:]))
+        for cells in (head, *alone, *told)
+    ]
+    if told:
+        lines.insert(1 + len(alone), "told some truth ".ljust(len(lines[0]), "-"))
     return "\n".join(lines)
 
 

@@ -154,11 +154,15 @@ def saliency_verdict(regions: list[str], gains: ndarray, planted: str) -> dict:
 
 
 def table(rows: list[dict]) -> str:
-    """The rows of a record's summary (see `benchmarks/planted.py`) as text: counts of seeds."""
-    columns = ("first", "in order", "apart", "ahead", "albedo")
-    lines = [f"{'set':16s}{'method':23s}seeds " + "".join(f"{name:>9s}" for name in columns) + "   with 0"]
+    """The rows of a record's summary (see `benchmarks/planted.py`) as text: counts of seeds, and a block
+    a set."""
+    columns = ("seeds", "first", "in order", "apart", "ahead", "albedo")
+    heads = "".join(f"{c:>{len(c) + 2}}" for c in (*columns, "with 0"))
+    lines, last = [f"{'set':15s}{'method':22s}{heads}"], ""
     for row in rows:
-        share = f"  {row['with 0'][0]:7.0%}" if "with 0" in row else ""
-        cells = "".join(f"{row.get(name, '-'):>9}" for name in columns)
-        lines.append(f"{row['set']:16s}{row['method']:23s}{row['seeds']:5d} {cells}{share}")
+        share = f"{row['with 0'][0]:8.0%}" if "with 0" in row else ""
+        cells = "".join(f"{row.get(c, '-'):>{len(c) + 2}}" for c in columns)
+        lines += [""] * (row["set"] != last)
+        lines.append(f"{row['set'] * (row['set'] != last):15s}{row['method']:22s}{cells}{share}")
+        last = row["set"]
     return "\n".join(lines)
