@@ -251,7 +251,7 @@ drawing.importance_view(network, explained, effects["shapley"], "albedo")
 
 # %%
 exchange(network, image, identity, freed, found.atlas, seed)
-# %%
+# %% tags=["remove-cell"]
 measured = {name.replace(" ", "_").replace("'", ""): rate[0] for name, rate in rates.items()}
 measured |= {f"across_{name.replace(' ', '_')}".replace("'", ""): rate[0] for name, rate in turned.items()}
 measured |= {"over_chance": rates["all components"][0] * people, "recogniser": swapped.accuracy}
