@@ -130,7 +130,8 @@ def allow_for(features: ndarray, circumstances: ndarray, fit: ndarray) -> ndarra
         return features
     powers = PolynomialFeatures(2, include_bias=False)
     line = make_pipeline(StandardScaler(), powers, StandardScaler(), Ridge(alpha=1.0))
-    return features - line.fit(circumstances[fit], features[fit]).predict(circumstances)
+    known = line.fit(circumstances[fit], features[fit]).predict(circumstances)
+    return features - known.reshape(features.shape)  # a single column is predicted as a row
 
 
 def _code(parts) -> dict[str, Tensor]:

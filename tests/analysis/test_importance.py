@@ -115,6 +115,9 @@ def test_what_is_allowed_for_is_learned_from_the_people_fitted_on():
     features[60:] += 1e6
     np.testing.assert_allclose(allow_for(features, how, np.arange(60))[:60], left[:60])
     assert allow_for(np.zeros((100, 0)), how, np.arange(60)).shape == (100, 0)
+    alone = allow_for(features[:, :1], how, np.arange(60))
+    assert alone.shape == (100, 1), "a single column stays one"
+    np.testing.assert_allclose(alone[:60], left[:60, :1], atol=1e-9)
 
 
 def test_labels_and_numbers_are_targets_too():
