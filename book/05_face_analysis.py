@@ -165,6 +165,11 @@ print(planted.table(own["summary"]))
 # "codes" ask the network's own codes instead of the photograph. *Swap* had a say where its recogniser knew
 # people better than chance, which is seldom.
 #
+# ```{warning}
+# These two records are older than the code in one point: where a component had a single feature, as the
+# shape of the nose's part has here, light and pose were not taken out of it. Made again, the rows may change.
+# ```
+#
 # - **The mouth's colour** comes first in every seed, apart from all others.
 # - **Brows and chin** are asked for together, so that the row reads 0 although **the brows' albedo** comes
 #   first in every seed (but for one of *leave one out*) of all that can be right or wrong: however a brow
@@ -197,8 +202,7 @@ for method, row in coverage["figures"].items():
 # %% [markdown]
 # They contain it more often than they promise, and hardly anything is found where there is nothing. That is
 # caution, not accuracy: a component that tells its own fitting people nothing is trusted with nothing, and
-# its value and its interval are then exactly 0. What it costs is that weak effects are missed, as the nose's
-# shape is in some seeds above.
+# its value and its interval are then exactly 0. What it costs is that weak effects are missed.
 #
 # ## Where the methods differ, and should
 #
