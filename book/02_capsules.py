@@ -105,7 +105,12 @@ figures.attention_map(attention)
 # the largest wins; this is {term}`one-hot attention`. With $w_{mc}$ the weights and $e_c$ the channels of
 # an embedding, part $m$ gets the {term}`code`
 #
-# $$ z_{mc} = A_{mc}\, e_c, \qquad A_{mc} = 1 \text{ if } m = \arg\max_{m'} w_{m'c}, \text{ else } 0 . $$
+# $$
+# \begin{aligned}
+# z_{mc} &= A_{mc}\, e_c, \\
+# A_{mc} &= 1 \text{ if } m = \arg\max_{m'} w_{m'c}, \text{ else } 0 .
+# \end{aligned}
+# $$
 #
 # Shape and albedo are dealt out by the same $A$. So the part that owns the shape of a place owns its colour
 # too: it is one thing in both, and can be taken out or exchanged whole.
@@ -259,8 +264,10 @@ figures.grid(rows, ["image", "depth in the view", "drawn", "over background"])
 # the focal length $f$:
 #
 # $$
-# p' = R\,(p - c) + c + t, \qquad
-# (u, v) = \Big(f\,\frac{p'_x}{p'_z} + \frac{S}{2},\; f\,\frac{p'_y}{p'_z} + \frac{S}{2}\Big) .
+# \begin{aligned}
+# p' &= R\,(p - c) + c + t, \\
+# (u, v) &= \Big(f\,\frac{p'_x}{p'_z} + \frac{S}{2},\; f\,\frac{p'_y}{p'_z} + \frac{S}{2}\Big) .
+# \end{aligned}
 # $$
 #
 # In the cell above these are `geometry.transform` and `geometry.points_to_pixels`. Then, for every pixel,

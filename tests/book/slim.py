@@ -1,9 +1,9 @@
 """Leaves out of a book what no reader of its pages can use.
 
 `slim.py notebooks FOLDER`, before the pages are built, takes the states of widgets, which are dead without a
-kernel, out of executed notebooks. `slim.py pages FOLDER`, afterwards, takes source maps, the translations of
-Sphinx, those parts of MathJax that the pages do not load, and a script that the theme gives twice, which
-is an error, out of built pages. Prints what is left.
+kernel, out of executed notebooks, and hides the cell that papermill put in. `slim.py pages FOLDER`,
+afterwards, takes source maps, the translations of Sphinx, those parts of MathJax that the pages do not load,
+and a script that the theme gives twice, which is an error, out of built pages. Prints what is left.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import nbformat
 
+INJECTED = "injected-parameters"
 WIDGETS = "application/vnd.jupyter.widget-view+json"
 MATHJAX = {"tex-chtml.js", "input", "output", "a11y", "ui", "sre"}
 """What tex-chtml.js may load: fonts, further commands, and from the menu of a formula other output."""
@@ -22,11 +23,14 @@ TWICE = re.compile(r"<script>const THEBE_JS_URL = .*?</script>", re.DOTALL)
 
 
 def slim_notebooks(folder: Path) -> None:
-    """Takes widgets out of the executed notebooks in `folder`, where they have another form as well."""
+    """Takes widgets out of the executed notebooks in `folder`, where they have another form as well, and
+    hides the cell in which papermill says where the run wrote."""
     for path in sorted(folder.glob("*.ipynb")):
         notebook = nbformat.read(path, as_version=4)
         notebook.metadata.pop("widgets", None)
         for cell in notebook.cells:
+            if INJECTED in cell.metadata.get("tags", []):
+                cell.metadata.tags.append("remove-cell")
             for output in cell.get("outputs", []):
                 if len(output.get("data", {})) > 2:
                     output["data"].pop(WIDGETS, None)

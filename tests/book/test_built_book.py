@@ -45,6 +45,10 @@ def missing(path: Path, page: BeautifulSoup, pages: dict, address: str) -> bool:
     return bool(anchor and target in pages and not pages[target].find(id=anchor))
 
 
+def test_no_page_shows_the_parameters_that_papermill_put_in(pages):
+    assert not [path.name for path, page in pages.items() if "# Parameters" in page.get_text()]
+
+
 def test_nothing_is_loaded_from_a_network(pages):
     remote = re.compile(r"^(https?:)?//")
     found = {(path.name, a) for path, page in pages.items() for a in loaded(page) if remote.match(a)}
