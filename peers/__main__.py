@@ -126,9 +126,7 @@ def seeded(name, kind: type[Peer], faces: Faces, minutes: float, seed: int, sett
         show(peer, faces, path.with_suffix(".png"))
         return {"figures": figures(peer, faces)}
 
-    record = recorded(path, key, kind, faces, measure)
-    record["figures"] |= {"seconds": record["seconds"], "parameters": record["parameters"]}
-    return record
+    return recorded(path, key, kind, faces, measure)
 
 
 def recorded(path: Path, key: dict, kind: type[Peer], faces: Faces, measure) -> dict:

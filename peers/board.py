@@ -193,9 +193,11 @@ def floor_rows(faces: Faces) -> dict[str, dict]:
 
 
 def summary(kind: type[Peer], records: list[dict]) -> dict:
-    """One row: mean and spread (standard deviation over seeds, 0 for one seed) of every figure."""
+    """One row: mean and spread (standard deviation over seeds, 0 for one seed) of every figure, and of the
+    seconds and parameters that stand beside the figures."""
     row = {"name": kind.name, "given": kind.given, "source": kind.source, "deviations": list(kind.deviations)}
-    values = {name: [r["figures"][name] for r in records] for name in records[0]["figures"]}
+    found = [r["figures"] | {name: r[name] for name in FIGURES if name in r} for r in records]
+    values = {name: [each[name] for each in found] for name in found[0]}
     row["mean"] = {name: float(np.mean(v)) for name, v in values.items()}
     row["spread"] = {name: float(np.std(v, ddof=min(1, len(v) - 1))) for name, v in values.items()}
     return row | {"seeds": [r["seed"] for r in records], "setting": records[0]["setting"]}

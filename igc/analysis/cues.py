@@ -9,10 +9,10 @@ photographs of a part are explained together: photograph i differs from the mean
 with K numbers z of its own, the slopes u and v of its light to the right and down, and patterns that all
 photographs share: a of brightness and hue, b and c of brightness. Numbers and patterns are found in turn,
 each by least squares where the part is seen. Then the axes are turned so that those come first whose patterns
-depend most on the light. An axis that depends on it more than any would if the lights were dealt out at
-random is shape: what goes with it, such as a mark that a wider nose moves, is shape too. The rest is albedo.
-A bump that moves no mark at all is told from paint less surely: what it does in each light can also be had by
-several axes of paint.
+depend most on the light. An axis that depends on it several times as much as it would if the lights were
+dealt out at random is shape: what goes with it, such as a mark that a wider nose moves, is shape too. The
+rest is albedo. A bump that moves no mark at all is told from paint less surely: what it does in each light
+can also be had by several axes of paint.
 """
 
 from typing import NamedTuple
@@ -26,8 +26,10 @@ AXES, TURNS, EACH = 32, 5, 8
 photographs for an axis."""
 STEADY, TURNING, CALM = 5.0, 15.0, 3.0
 """Ridges that keep patterns and numbers calm: of a, of b and c, of z (in photographs, and in variances)."""
-SURE, DEALS = 1.1, 3
-"""By how much an axis of shape exceeds what chance gives; how often lights are dealt out for that."""
+SURE, DEALS = 4.0, 3
+"""How many times as much as by chance an axis of shape depends on the light; how often lights are dealt out
+to know chance. Tried on people who are in no record: 3 gave more of the brows' paint to shape, 4.5 more of
+the nose to albedo."""
 
 
 class Patterns(NamedTuple):
@@ -81,22 +83,21 @@ def separate(maps: ndarray, seen: ndarray, light: ndarray, fit: ndarray) -> dict
     begin = _begin(maps, fit, min(AXES, maps.shape[2], max(1, len(fit) // EACH)))
     patterns, numbers = _explained(begin, maps, seen, turns, fit)
     share, axes = np.linalg.eigh(_light_share(patterns))
-    shape = share > SURE * _chance(begin, maps, seen, turns, fit)
+    shape = share > SURE * _chance(numbers @ axes, maps, seen, turns, fit)
     return {
         "shape": _in_logarithms(patterns, numbers, axes[:, shape][:, ::-1], unit, middle, spread),
         "albedo": _in_logarithms(patterns, numbers, axes[:, ~shape][:, ::-1], unit, middle, spread),
     }
 
 
-def _chance(begin, maps, seen, turns, fit) -> float:
-    """How much an axis depends on the light at most where the lights are dealt out at random."""
+def _chance(numbers, maps, seen, turns, fit) -> ndarray:
+    """How much the patterns of each axis depend on the light if the lights are dealt out at random, (K,)."""
     found, generator = [], np.random.default_rng(0)
     for _ in range(DEALS):
         dealt = turns.copy()
         dealt[fit] = turns[fit][generator.permutation(len(fit))]
-        share = _light_share(_explained(begin, maps, seen, dealt, fit)[0])
-        found.append(np.linalg.eigvalsh(share)[-1])
-    return max(found)
+        found.append(np.diag(_light_share(_patterns(numbers, maps, seen, dealt, fit))))
+    return np.mean(found, axis=0)
 
 
 def _explained(numbers, maps, seen, turns, fit) -> tuple[Patterns, ndarray]:

@@ -156,6 +156,8 @@ def test_a_row_is_mean_and_spread_over_seeds():
         np.std([0.1, 0.2, 0.6], ddof=1)
     )
     assert board.summary(Bands, records[:1])["spread"]["nmi"] == 0
+    timed = records[0] | {"seconds": 7, "peer": "x"}
+    assert board.summary(Bands, [timed])["mean"] == {"nmi": 0.1, "seconds": 7}
 
 
 def test_floors_are_rows_too():
@@ -199,8 +201,6 @@ def test_the_committed_table_has_all_systems_and_is_that_of_their_records():
     for name, kind in board.systems().items():
         records = [json.loads((folder / f"{name}.seed{seed}.json").read_text()) for seed in (0, 1, 2)]
         assert len({json.dumps(record["setting"]) for record in records}) == 1, name
-        for record in records:
-            record["figures"] |= {key: record[key] for key in ("seconds", "parameters")}
         assert rows[name] == board.summary(kind, records), name
     assert {board.slug(title) for title, _ in board.FLOORS.values()} < set(rows)
 
