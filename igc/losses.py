@@ -28,14 +28,14 @@ def reconstruct(image: Tensor, target: Tensor, scale: Tensor, gradient: float) -
 
     `image`, `target` (B, 3, S, S); `scale` (B, 1, S, S) > 0, the expected residual.
     """
-    residual = (image - target).abs().mean(dim=1, keepdim=True)
-    total = (math.sqrt(2) * residual / scale + scale.log()).mean()
+    residual = image - target
+    total = (math.sqrt(2) * residual.abs().mean(dim=1, keepdim=True) / scale + scale.log()).mean()
     for level in (0, 1, 2):
         if level:
-            image, target = F.avg_pool2d(image, 2), F.avg_pool2d(target, 2)
-            total = total + (image - target).abs().mean()
+            residual = F.avg_pool2d(residual, 2)
+            total = total + residual.abs().mean()
         for dim in (-1, -2):
-            total = total + gradient * (image.diff(dim=dim) - target.diff(dim=dim)).abs().mean()
+            total = total + gradient * residual.diff(dim=dim).abs().mean()
     return total
 
 

@@ -71,8 +71,9 @@ class IGCNet(nn.Module):
         self.precision = "float32"
         """Of the networks; geometry and rendering are float32 always."""
 
-    def forward(self, images: Tensor) -> Output:
-        """Explains `images` (B, 3, S, S) in [0, 1]; raises ValueError for another shape."""
+    def forward(self, images: Tensor, normals: bool = True) -> Output:
+        """Explains `images` (B, 3, S, S) in [0, 1]; raises ValueError for another shape. Without `normals`,
+        those of the view are not drawn: training does not look at them."""
         size = self.config.size
         if images.dim() != 4 or images.shape[1:] != (3, size, size):
             raise ValueError(f"images must have shape (B, 3, {size}, {size}), not {tuple(images.shape)}")
@@ -84,7 +85,7 @@ class IGCNet(nn.Module):
         whole = self.assemble(decoded)
         normal = geometry.depth_to_normals(whole.depth, self.fov)
         background = self.background(images)
-        seen = self.render(whole, normal, light, pose, background)
+        seen = self.render(whole, normal, light, pose, background, normals=normals)
         confidence = F.softplus(upsample(self.to_confidence(features.detach()), size)) + 0.05
         return Output(
             Parts(decoded.depth, decoded.albedo, poses, lights, whole.visibility, shape_code, albedo_code),
@@ -170,28 +171,31 @@ class IGCNet(nn.Module):
         pose: Tensor,
         background: Tensor,
         zoom: float = 1.0,
+        normals: bool = True,
     ) -> View:
         """Lights the object capsule, moves it by `pose` (B, 6) and draws it over `background`, which may be
         of any size (B, 3, T, T); so is the drawing then."""
-        turned = geometry.rotate_normals(normal, pose)
-        lit = self.shade(whole, normal, light)
-        attributes = torch.cat((lit, self.cover(whole), turned), dim=1)
-        seen, depth = self.draw(whole, attributes, pose, background.shape[-1], zoom)
-        image, parts, normals = seen.split((3, self.config.parts, 3), dim=1)
+        cover = self.cover(whole)
+        attributes = [self.shade(whole, normal, light, cover), cover]
+        if normals:
+            attributes.append(geometry.rotate_normals(normal, pose))
+        seen, depth = self.draw(whole, torch.cat(attributes, dim=1), pose, background.shape[-1], zoom)
+        image, parts, turned = seen.tensor_split((3, 3 + self.config.parts), dim=1)
         alpha = parts.sum(dim=1, keepdim=True)
         inside = (alpha > 0.5) & (depth > 0)[:, None]
         return View(
             image + (1 - alpha) * background,
             depth * inside[:, 0],
-            F.normalize(normals, dim=1) * inside,
+            F.normalize(turned, dim=1) * inside if normals else None,
             parts,
             alpha,
         )
 
-    def shade(self, whole: Assembly, normal: Tensor, light: Tensor) -> Tensor:
+    def shade(self, whole: Assembly, normal: Tensor, light: Tensor, cover: Tensor | None = None) -> Tensor:
         """The lit canonical face (B, 3, S, S). On a closed head it goes on beyond the outline, and elsewhere
-        it is 0 there."""
-        return whole.albedo * shading.lambert(normal, light) * self.cover(whole).sum(dim=1, keepdim=True)
+        it is 0 there. `cover`: see the function of that name, if it is known already."""
+        cover = self.cover(whole) if cover is None else cover
+        return whole.albedo * shading.lambert(normal, light) * cover.sum(dim=1, keepdim=True)
 
     def cover(self, whole: Assembly) -> Tensor:
         """How much of each canonical pixel's colour each part draws, (B, M, S, S)."""
@@ -224,8 +228,8 @@ class IGCNet(nn.Module):
         """The images (B, 3, S, S) that the mirrored canonical face gives under the same pose and light."""
         flipped = out.whole().flipped()
         normal = out.normal.flip(-1) * out.normal.new_tensor([-1.0, 1.0, 1.0])[:, None, None]
-        lit = self.shade(flipped, normal, out.light)
-        face = self.cover(flipped).sum(dim=1, keepdim=True)
+        cover = self.cover(flipped)
+        lit, face = self.shade(flipped, normal, out.light, cover), cover.sum(dim=1, keepdim=True)
         seen, _ = self.draw(flipped, torch.cat((lit, face), dim=1), out.pose, self.config.size)
         return seen[:, :3] + (1 - seen[:, 3:]) * out.background
 

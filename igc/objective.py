@@ -31,7 +31,7 @@ class Objective(nn.Module):
         self.model, self.config = model, config
 
     def forward(self, images: Tensor) -> Judged:
-        out = self.model(images)
+        out = self.model(images, normals=False)
         area = out.parts.visibility.detach().mean(dim=(0, 2, 3))
         return Judged(objective(self.model, out, images, self.config), area)
 

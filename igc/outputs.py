@@ -51,8 +51,8 @@ class View(NamedTuple):
     """(B, 3, S, S), 0 or more; above 1 where a bright albedo is lit strongly"""
     depth: Tensor
     """(B, S, S), 0 where the face is not"""
-    normal: Tensor
-    """(B, 3, S, S), 0 where the face is not"""
+    normal: Tensor | None
+    """(B, 3, S, S), 0 where the face is not; None if it was not asked for"""
     parts: Tensor
     """(B, M, S, S): how much of each pixel each part covers"""
     alpha: Tensor
@@ -80,8 +80,8 @@ class Output(NamedTuple):
     """(B, 3, S, S): the drawing, over the background"""
     view_depth: Tensor
     """(B, S, S), 0 where the face is not"""
-    view_normal: Tensor
-    """(B, 3, S, S), 0 where the face is not"""
+    view_normal: Tensor | None
+    """(B, 3, S, S), 0 where the face is not; None if it was not asked for"""
     view_parts: Tensor
     """(B, M, S, S): how much of each pixel each part covers"""
     view_alpha: Tensor
@@ -102,7 +102,7 @@ class Output(NamedTuple):
     def first(self, count: int) -> "Output":
         """What it tells about the first `count` images."""
         parts = Parts(*(value[:count] for value in self.parts))
-        return Output(parts, *(value[:count] for value in self[1:]))
+        return Output(parts, *(None if value is None else value[:count] for value in self[1:]))
 
     def whole(self) -> Assembly:
         """The object capsule."""

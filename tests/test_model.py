@@ -131,6 +131,13 @@ def test_images_of_another_shape_raise(model, shape):
         model(torch.zeros(shape))
 
 
+def test_without_normals_all_else_is_drawn_alike(model, images, out):
+    bare = model(images, normals=False)
+    assert bare.view_normal is None and bare.first(2).view_normal is None
+    for name in ("image", "view_depth", "view_parts", "view_alpha"):
+        assert torch.equal(getattr(bare, name), getattr(out, name)), name
+
+
 def test_images_of_a_batch_do_not_influence_each_other(model, images, out):
     with torch.no_grad():
         alone = model(images[1:2])
