@@ -63,10 +63,10 @@ def task(name: str, people: int, others: bool, job: tuple[str, int]) -> tuple[st
 
 
 def summary(results: dict[str, dict]) -> list[dict]:
-    """A row for each planted set and method: in how many of `seeds` the true components came first (`first`),
-    in the true order, with intervals apart from all others' (`apart`), and ahead of each of these after
-    Holm's correction (`ahead`); in how many an albedo was credited (`albedo`), and which share of all
-    intervals contains 0, with its own interval."""
+    """A row for each planted set and method: in how many of `seeds` the strongest true component came before
+    all others (`top`), all true ones first (`first`), in the true order, with intervals apart from all
+    others' (`apart`), and ahead of each of these after Holm's correction (`ahead`); in how many an albedo was
+    credited (`albedo`), and which share of all intervals contains 0, with its own interval."""
     rows = []
     for planted in PLANTED:
         runs = [result for key, result in results.items() if key.split("/")[0] == planted]
@@ -84,6 +84,7 @@ def _counts(said: list[dict]) -> dict:
     row = {}
     if said[0]["truth"]:
         names = {"first": "ranked", "in order": "ordered", "apart": "apart", "ahead": "ahead"}
+        row["top"] = sum(each["places"][0] == 1 for each in said)
         row |= {new: sum(each[old] for each in said) for new, old in names.items()}
         row["places"] = [each["places"] for each in said]
     if "covered" in said[0]:

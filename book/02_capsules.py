@@ -294,9 +294,10 @@ figures.grid(rows, ["image", "depth in the view", "drawn", "over background"])
 # and it is a wrong one. It turns the face too little, and bends it back too far.
 #
 # So heads are *closed*. The vertices just beyond the outline are moved straight back, to a learned
-# back of the head: a coarse map of depths that all faces share. With $b(x)$ this back,
+# back of the head: a coarse map of depths that all faces share. With $b(x)$ this back, where $x$ is not on
+# the face,
 #
-# $$ z(x) \leftarrow \max\big(z(x),\, b(x)\big) \quad\text{where } x \text{ is not on the face.} $$
+# $$ z(x) \leftarrow \max\big(z(x),\, b(x)\big) . $$
 #
 # In code this is `igc.capsules.close`, the back is `IGCNet.back`, and the setting `closed` turns it off.
 # Colours go on over the sides as those of the nearest part.

@@ -128,8 +128,8 @@ figures.curves(record["history"], ["reconstruct", "mirror", "silhouette", "contr
 # $$
 # \begin{aligned}
 # L &= \textstyle\sum_i w_i L_i, \\
-# L_\text{reconstruct} &= \operatorname{mean}\Big(\frac{\sqrt{2}\,|I - \hat I|}{\sigma} + \log \sigma\Big)
-# + \text{coarser pictures, and edges.}
+# L_\text{reconstruct} &= \operatorname{mean}\Big(\frac{\sqrt{2}\,|I - \hat I|}{\sigma} + \log \sigma\Big) \\
+# &\quad + \text{coarser pictures, and edges.}
 # \end{aligned}
 # $$
 #

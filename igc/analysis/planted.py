@@ -156,7 +156,7 @@ def saliency_verdict(regions: list[str], gains: ndarray, planted: str) -> dict:
 def table(rows: list[dict]) -> str:
     """The rows of a record's summary (see `benchmarks/planted.py`) as text: counts of seeds, and a block
     a set."""
-    columns = ("seeds", "first", "in order", "apart", "ahead", "albedo")
+    columns = ("seeds", "top", "first", "in order", "apart", "ahead", "albedo")
     heads = "".join(f"{c:>{len(c) + 2}}" for c in (*columns, "with 0"))
     lines, last = [f"{'set':15s}{'method':22s}{heads}"], ""
     for row in rows:
