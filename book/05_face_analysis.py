@@ -66,10 +66,10 @@ figures.grid([[figures.picture(image[8 * p + i]) for i in range(8)] for p in ran
 # albedo would have to be. What differs from the mean face is dealt out to two cues, part by part, and the
 # light tells which is which. Paint is the same in any light. A slope is bright while the light is on its
 # side and dark when it has gone to the other, so *what turns with the light is shape*. For each part we
-# find some thirty patterns in which faces differ there. A pattern whose brightness depends on the light
-# more than it does after the lights have been shuffled among the photographs counts as shape, with all that
-# changes along with it; the others count as albedo. A change that is smooth over the whole face is left to
-# the light itself.
+# find some thirty patterns in which faces differ there. A pattern counts as shape, with all that changes
+# along with it, if more than a fiftieth of what it does depends on the light, beyond what is left after the
+# lights have been shuffled among the photographs; the others count as albedo. A change that is smooth over
+# the whole face is left to the light itself.
 #
 # Below each photograph, what the capsules see of it from the front, without its light.
 
@@ -143,10 +143,10 @@ print(f"{'chance':22s} {'':15s}  {beside['chance']:6.1%}")
 # better than chance, swap has no say. Beside them stands gradient saliency {cite:p}`simonyan2014saliency`
 # of a 2D network, which knows regions, but neither shape nor albedo.
 #
-# The columns count seeds, each with new people: the true components come *first*, *in order*, with
-# intervals *apart* from all others', and *ahead* of each by a difference that is sure after Holm's
-# correction {cite:p}`holm1979multiple`, which allows for how many were compared; *albedo*: an albedo was
-# credited; *with 0*: share of intervals that contain 0.
+# The columns count seeds, each with new people: the strongest true component is at the *top*; all true ones
+# come *first*, *in order*, with intervals *apart* from all others', and *ahead* of each by a difference that
+# is sure after Holm's correction {cite:p}`holm1979multiple`, which allows for how many were compared;
+# *albedo*: an albedo was credited; *with 0*: share of intervals that contain 0.
 
 # %%
 record, own = (
@@ -165,26 +165,23 @@ print(planted.table(own["summary"]))
 # "codes" ask the network's own codes instead of the photograph. *Swap* had a say where its recogniser knew
 # people better than chance, which is seldom.
 #
-# ```{warning}
-# These two records are older than the code in one point: where a component had a single feature, as the
-# shape of the nose's part has here, light and pose were not taken out of it. Made again, the rows may change.
-# ```
-#
-# - **The mouth's colour** comes first in every seed, apart from all others.
-# - **Brows and chin** are asked for together, so that the row reads 0 although **the brows' albedo** comes
-#   first in every seed (but for one of *leave one out*) of all that can be right or wrong: however a brow
-#   is shaped, no light turns it. The albedo of the hair's capsule, which shows about a third of the same
-#   change and so counts neither way, is ahead of it in most.
-# - **The nose's shape** comes first in two or three seeds, in the others second or third, after the albedo
-#   of the same capsule, the cheeks' (part 4): some of what a wider nose changes, the marks at its sides,
-#   does not turn with the light enough to be sure. The place is right and the cue is in doubt. A model that
-#   was trained on such faces does a little better, and *permutation* is then sure of the shape in four
-#   seeds of five.
-# - **The chin's shape** is not found. Of all that varies in it, a third is the person's, and the capsule that
-#   shows it has hair and neck in it too. Silence is better than a wrong name, but it is no answer.
-# - **Light** comes first and apart. *Leave one out* and *permutation* credit nothing else. *Only one* and
-#   *Shapley values* credit an albedo too, because what the model gets wrong about the light repeats the
-#   light. Where light may be a confounder, believe the strict methods.
+# - **The mouth's colour and the nose's shape** come first in every seed, by all four methods, apart from
+#   all others. Beside the nose's shape some albedo is credited too, of its own capsule and of the mouth's:
+#   a nose that sits lower moves marks there, and a mark that moves looks like paint.
+# - The **network's own codes** know nothing of that nose, and put the mouth first without being sure. What
+#   tells these people apart is in the photograph, where the capsule says to look, and less in the code.
+# - **Brows and chin** are asked for together, so that *first* reads 0 although **the brows' albedo** is at
+#   the *top* in all seeds but one of *leave one out*, of all that can be right or wrong: however a brow is
+#   shaped, no light turns it. The albedo of the hair's capsule, which shows about a third of the same
+#   change and so counts neither way, is close to it.
+# - **The chin's shape** is not found. Of all that varies in it, a third is the person's, and the capsule
+#   that shows it has hair and neck in it too. Silence is better than a wrong name, but it is no answer.
+# - **Light** comes first and apart. *Leave one out* credits nothing else, *permutation* an albedo in one
+#   seed. *Only one* and *Shapley values* credit more, because what the model gets wrong about the light
+#   repeats the light. Where light may be a confounder, believe the strict methods.
+# - **A model that was trained on such noses** finds the place and doubts the cue: first comes the albedo of
+#   its small nose capsule, then the shape of the cheeks beside it, which is the answer. A part of few cells
+#   has as many patterns as cells, and then paint can explain a shape in every light.
 #
 # ## Are the intervals what they say?
 #

@@ -106,28 +106,33 @@ ablations.strips(pictures, list(found))
 #
 # Read the table from the top, a row at a time, and ask of each row which of its scores moved. But first ask
 # what luck would do. With five runs of the whole model and one of a variant that changes nothing, one cell in
-# three is starred: the one run is the highest or the lowest of six. With two runs of it one cell in ten is.
-# So only what lies far beyond the span is worth believing: *no mirror* in depth, normals and yaw, *parts
-# start as bands* in ARI, IoU and NME, and the numbers of parts. The rest are hints.
+# three is starred: the one run is the highest or the lowest of six. With three runs of it one cell in
+# twenty-eight is. So a star in a row of three runs says something, and one in a row with a single run says it
+# only where the figure lies far beyond the span.
 #
 # - **One-hot attention, shared by shape and albedo.** Without it every part sees both embeddings whole. The
-#   parts stay as they are; depth and the light's height get worse. So here it serves the solid more than the
-#   parts.
-# - **Contrastive consistency.** Without it NMI and IoU are no worse, but better, with both seeds. Here it is
-#   not what makes the parts. They hang together already, since the borders are those of one mean face.
+#   parts stay as they are; depth and the light's height get worse, with all three seeds. So here it serves
+#   the solid more than the parts.
+# - **Contrastive consistency.** Without it NMI and IoU are not worse but better, with all three seeds, and
+#   centroids a little worse. Here it is not what makes the parts. They hang together already, since the
+#   borders are those of one mean face.
 # - **Concentration alone.** Neither of the two, and in their place the price on scattered parts with which
 #   parts are found elsewhere {cite:p}`hung2019scops`: the parts are no worse either, depth and light are.
 # - **Both cues.** With shape alone dealt out to the parts, and each part's albedo drawn from all of the
-#   albedo embedding, the light's height is read worse, with both seeds; the scores of the parts lie at the
-#   low end of the span. With albedo alone depth suffers a little, and nothing else.
+#   albedo embedding, the light's height is read worse, with all three seeds; the rest is within luck. With
+#   albedo alone nothing falls out of the span. That both cues are needed to find the parts is not seen here.
 # - **Pose votes.** One pose that is read from the whole image does as well as the mean of what the parts say.
-# - **The mirror.** Without it normals and depth are clearly worse, and heads turn too little; that the parts
-#   lie just outside of the span is a hint. Faces
-#   look as before from where they were seen; the mirror says what they are like from elsewhere. This is
-#   Unsup3D's claim, and it holds.
+# - **The mirror.** Without it normals and depth are clearly worse, and heads turn too little, with all three
+#   seeds; the parts stay as they are. Faces look as before from where they were seen; the mirror says what
+#   they are like from elsewhere. This is Unsup3D's claim, and it holds.
+# - **Sides of the head**, which are ours. Without them heads turn a fifth too little, depth is as bad as
+#   without the mirror, and the parts slip: [chapter 03](03_train) says why.
+# - **Filling the foreground**, ours too. Without it depth is a little worse, and the face covers less of the
+#   head (its coverage is not in the tables); the parts do not mind.
 # - **Where parts start.** As even bands they stay bands. Depth, pose and light hardly notice; ARI and IoU
-#   fall more than by any other change. So the regions that our parts have are in good part those that they
-#   were given to start with, while the solid head is learned. Keep this in mind when you read chapter 04.
+#   fall more than by any other change at six parts. So the regions that our parts have are in good part those
+#   that they were given to start with, while the solid head is learned. Keep this in mind when you read
+#   chapter 04.
 # - **How many parts.** With 4, 8 or 12 parts all of them stay alive, and the head is as solid as with six.
 #   Four are too few for six regions: nose and mouth share one. Eight give the forehead and the chin a part of
 #   their own, and score like six. Twelve divide temples, cheeks and neck once more; that costs
