@@ -67,7 +67,7 @@ figures.grid([[figures.picture(image[8 * p + i]) for i in range(8)] for p in ran
 # light tells which is which. Paint is the same in any light. A slope is bright while the light is on its
 # side and dark when it has gone to the other, so *what turns with the light is shape*. For each part we
 # find some thirty patterns in which faces differ there. A pattern counts as shape, with all that changes
-# along with it, if more than a fiftieth of what it does depends on the light, beyond what is left after the
+# along with it, if more than a fortieth of what it does depends on the light, beyond what is left after the
 # lights have been shuffled among the photographs; the others count as albedo. A change that is smooth over
 # the whole face is left to the light itself.
 #

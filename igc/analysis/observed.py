@@ -19,7 +19,7 @@ from igc.analysis import cues
 from igc.model import IGCNet
 from igc.outputs import Output
 
-VERSION = "observed-4"
+VERSION = "observed-5"
 """Of these features: what is recorded of another version cannot be compared."""
 DARK, FACING, BEHIND = 0.01, 0.25, 0.02
 """Added to colours before their logarithm is taken; the least cosine between a surface that is trusted and
