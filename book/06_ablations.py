@@ -129,10 +129,10 @@ ablations.strips(pictures, list(found))
 #   without the mirror, and the parts slip: [chapter 03](03_train) says why.
 # - **Filling the foreground**, ours too. Without it depth is a little worse, and the face covers less of the
 #   head (its coverage is not in the tables); the parts do not mind.
-# - **Where parts start.** As even bands they stay bands. Depth, pose and light hardly notice; ARI and IoU
-#   fall more than by any other change at six parts. So the regions that our parts have are in good part those
-#   that they were given to start with, while the solid head is learned. Keep this in mind when you read
-#   chapter 04.
+# - **Where parts start.** As even bands they stay bands. Depth, pose and light hardly notice; all scores of
+#   the parts fall with all three seeds, ARI and IoU more than by any other change at six parts. So the
+#   regions that our parts have are in good part those that they were given to start with, while the solid
+#   head is learned. Keep this in mind when you read chapter 04.
 # - **How many parts.** With 4, 8 or 12 parts all of them stay alive, and the head is as solid as with six.
 #   Four are too few for six regions: nose and mouth share one. Eight give the forehead and the chin a part of
 #   their own, and score like six. Twelve divide temples, cheeks and neck once more; that costs
