@@ -111,9 +111,10 @@ for name in compared:
 print(f"{'chance':20s} {analysis.chance(identity):6.1%} {'':18s} {analysis.chance(identity, across):6.1%}")
 
 # %% [markdown]
-# For these drawn people the answer is colour: all albedos together name four times as many as all shapes.
-# Skin and hair have any tone here, and noses differ by a few pixels. Looking across views is no harder than
-# within: the gallery then looks ahead, where all of a face is seen, while within views it may look
+# For these drawn people colour tells more: all albedos together name about twice as many as all shapes across
+# views, and half as many again within. Skin and hair have any tone here, and noses differ by a few pixels. And
+# shape is not quite without colour, since it takes along what changes with it. Looking across views is no
+# harder than within: the gallery then looks ahead, where all of a face is seen, while within views it may look
 # anywhere.
 #
 # How do networks without parts fare? The record of `python -m benchmarks.cross_view` has the same question,
@@ -166,12 +167,13 @@ print(planted.table(own["summary"]))
 # people better than chance, which is seldom.
 #
 # - **The mouth's colour and the nose's shape** come first in every seed, by all four methods, apart from
-#   all others. Beside the nose's shape some albedo is credited too, of its own capsule and of the mouth's:
-#   a nose that sits lower moves marks there, and a mark that moves looks like paint.
+#   all others (but for the nose in one seed of *only one*). Which component that is for the nose, see
+#   above: the shape of the cheeks. Some albedo is credited beside it, of the nose's own small capsule and
+#   of the mouth's: a nose that sits lower moves marks there, and a mark that moves looks like paint.
 # - The **network's own codes** know nothing of that nose, and put the mouth first without being sure. What
 #   tells these people apart is in the photograph, where the capsule says to look, and less in the code.
 # - **Brows and chin** are asked for together, so that *first* reads 0 although **the brows' albedo** is at
-#   the *top* in all seeds but one of *leave one out*, of all that can be right or wrong: however a brow is
+#   the *top* in all seeds but two of *leave one out*, of all that can be right or wrong: however a brow is
 #   shaped, no light turns it. The albedo of the hair's capsule, which shows about a third of the same
 #   change and so counts neither way, is close to it.
 # - **The chin's shape** is not found. Of all that varies in it, a third is the person's, and the capsule
