@@ -112,10 +112,10 @@ print(f"{'chance':20s} {analysis.chance(identity):6.1%} {'':18s} {analysis.chanc
 
 # %% [markdown]
 # For these drawn people colour tells more: all albedos together name about twice as many as all shapes across
-# views, and half as many again within. Skin and hair have any tone here, and noses differ by a few pixels. And
-# shape is not quite without colour, since it takes along what changes with it. Looking across views is no
-# harder than within: the gallery then looks ahead, where all of a face is seen, while within views it may look
-# anywhere.
+# views, and half as many again within. Skin and hair have any tone here, and noses differ by a few pixels.
+# And shape is not quite without colour, since it takes along what changes with it. Looking across views is no
+# harder than within: the gallery then looks ahead, where all of a face is seen, while within views it may
+# look anywhere.
 #
 # How do networks without parts fare? The record of `python -m benchmarks.cross_view` has the same question,
 # across views, for more people: beside ours a 2D auto-encoder {cite:p}`hinton2006autoencoder` with at least
