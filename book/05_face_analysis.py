@@ -119,8 +119,8 @@ print(f"{'chance':20s} {analysis.chance(identity):6.1%} {'':18s} {analysis.chanc
 #
 # How do networks without parts fare? The record of `python -m benchmarks.cross_view` has the same question,
 # across views, for more people: beside ours a 2D auto-encoder {cite:p}`hinton2006autoencoder` with at least
-# as many features, and Unsup3D {cite:p}`wu2020unsup3d` with networks of a quarter of the published width
-# (*narrow*), for the short time. Ours is the shipped model, which trained for longer; [chapter
+# as many features, and Unsup3D {cite:p}`wu2020unsup3d` of the published width, and of a quarter of it
+# (*narrow*) for the short time. Ours is the shipped model, which trained for longer; [chapter
 # 04](04_segmentation) has the same question with the same minutes for all. A number after a name is a seed.
 
 # %%

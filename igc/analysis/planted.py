@@ -158,11 +158,11 @@ def table(rows: list[dict]) -> str:
     a set."""
     columns = ("seeds", "top", "first", "in order", "apart", "ahead", "albedo")
     heads = "".join(f"{c:>{len(c) + 2}}" for c in (*columns, "with 0"))
-    lines, last = [f"{'set':15s}{'method':22s}{heads}"], ""
+    lines, last = [f"{'set':15s}{'method':20s}{heads}"], ""
     for row in rows:
         share = f"{row['with 0'][0]:8.0%}" if "with 0" in row else ""
         cells = "".join(f"{row.get(c, '-'):>{len(c) + 2}}" for c in columns)
         lines += [""] * (row["set"] != last)
-        lines.append(f"{row['set'] * (row['set'] != last):15s}{row['method']:22s}{cells}{share}")
+        lines.append(f"{row['set'] * (row['set'] != last):15s}{row['method']:20s}{cells}{share}")
         last = row["set"]
     return "\n".join(lines)
