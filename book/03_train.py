@@ -211,7 +211,7 @@ views3d.face_view(model, explained, 0)
 # narrower when it turns than a turned head is. To cover the head's outline all the same, a model turns it
 # too little and bends it back too far: the wrong end of the valley. So the vertices just beyond the
 # outline go straight back, to a learned back of the head ([with a picture in chapter 02](02_capsules)). The
-# setting is `closed`.
+# setting is `closed`; what it is worth stands [among the ablations](06_ablations).
 #
 # **One surface.** The parts' surfaces cross where one part ends and the next begins. A price on the
 # bending of the *assembled* surface, not only of each part's own, makes them meet without a crease.
