@@ -4,8 +4,7 @@ Rows: our step; the straightforward step of the same networks (a loop over the p
 Unsup3D's step with its published layer sizes, with our rasteriser and with PyTorch3D's. Rows that need
 PyTorch3D are left out where it is not installed. Then our step and the straightforward one with a larger
 batch, how the cost grows with batch, parts and pixels, with the memory it takes, and where the time of a step
-goes. Every row runs in a process of its own, on all cores
-that PyTorch takes; `--out FILE` keeps the record.
+goes. Every row runs in a process of its own, on all cores that PyTorch takes; `--out FILE` keeps the record.
 """
 
 import argparse

@@ -174,7 +174,8 @@ class IGCNet(nn.Module):
         normals: bool = True,
     ) -> View:
         """Lights the object capsule, moves it by `pose` (B, 6) and draws it over `background`, which may be
-        of any size (B, 3, T, T); so is the drawing then."""
+        of any size (B, 3, T, T); so is the drawing then. Without `normals`, those of the view are left
+        out."""
         cover = self.cover(whole)
         attributes = [self.shade(whole, normal, light, cover), cover]
         if normals:
