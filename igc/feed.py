@@ -78,7 +78,7 @@ class Feed:
             generator=own,
         )
         for images in loader:
-            yield images.to(self.device, non_blocking=True)
+            yield images.to(self.device, non_blocking=True).float() / 255
 
     def _chosen(self, epoch: int, start: int) -> list[Tensor]:
         """The indices of every step's images for this process, in an order that depends on seed and epoch."""
@@ -113,7 +113,7 @@ class Feed:
 
 
 class _Read(torch.utils.data.Dataset):
-    """A step's images (b, 3, S, S), read when they are asked for."""
+    """A step's images, uint8 (b, 3, S, S), read when they are asked for: the bytes that memory would hold."""
 
     def __init__(self, dataset, chosen: list[Tensor]):
         self.dataset, self.chosen = dataset, chosen
@@ -122,7 +122,8 @@ class _Read(torch.utils.data.Dataset):
         return len(self.chosen)
 
     def __getitem__(self, step: int) -> Tensor:
-        return self.dataset.batch(self.chosen[step].tolist(), truth=False)["image"]
+        images = self.dataset.batch(self.chosen[step].tolist(), truth=False)["image"]
+        return (images * 255).round().to(torch.uint8)
 
 
 def check_dataset(dataset, model_config: ModelConfig, train_config: TrainConfig, processes: int = 1) -> None:

@@ -8,6 +8,8 @@ train.json history.csv            settings, and a line an epoch
 events.out.tfevents.*             the same for TensorBoard
 record.json                       data, machine, time, versions; written at the end
 before-1/                         all of this, of a run with other settings or data that was here before
+
+Another `device` or another setting of `OPERATIONAL` makes no other run: it goes on where it was.
 """
 
 import csv
@@ -42,6 +44,11 @@ FILES = (
     "events.out.tfevents.*", "record.json", "state",
 )  # fmt: skip
 """What a run writes into its folder. `set_aside` moves it in this order: without its states it is no run."""
+
+
+OPERATIONAL = ("memory", "device", "compile", "picture_epochs", "checkpoint_steps")
+"""Settings of training that say where and how a run is made, not what comes out of it (where shards do not
+fit into `memory`, their order does)."""
 
 
 @dataclass
@@ -110,8 +117,9 @@ def states(out: Path) -> list[Path]:
 def load_state(out: Path, settings: dict) -> tuple[Progress, dict[str, Tensor]] | None:
     """The latest checkpoint in `out` that can be read and has these settings; None if the run must start.
 
-    A damaged checkpoint is passed over for the one before, with a warning. A run with other settings or data
-    is set aside. UserError if no checkpoint can be read, or if they are of another format."""
+    A damaged checkpoint is passed over for the one before, with a warning. A run with other settings, those
+    that are `OPERATIONAL` left out, or with other data is set aside. UserError if no checkpoint can be read,
+    or if they are of another format."""
     found, broken = states(out), []
     for path in found:
         try:
@@ -124,7 +132,7 @@ def load_state(out: Path, settings: dict) -> tuple[Progress, dict[str, Tensor]] 
             raise UserError(
                 f"{path} is a checkpoint of format {kept['format']}, this is {FORMAT}: choose another 'out'."
             )
-        if kept["settings"] != settings:
+        if decisive(kept["settings"]) != decisive(settings):
             set_aside(out)
             return None
         for old in broken:
@@ -133,6 +141,12 @@ def load_state(out: Path, settings: dict) -> tuple[Progress, dict[str, Tensor]] 
     if broken:
         raise UserError(f"{broken[0]} cannot be read, nor another checkpoint: delete {out} to start again.")
     return None
+
+
+def decisive(settings: dict) -> dict:
+    """A run's settings without the `OPERATIONAL` ones: two runs that agree in them come to the same."""
+    train = {name: value for name, value in settings["train"].items() if name not in OPERATIONAL}
+    return {**settings, "train": train}
 
 
 def set_aside(out: Path) -> None:

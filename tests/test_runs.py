@@ -421,6 +421,36 @@ def test_a_state_that_lacks_something_is_refused_in_one_sentence(faces, tmp_path
         fit(faces, TINY, QUICK, tmp_path)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"memory": 0.0}, {"device": "cpu"}, {"picture_epochs": 7}, {"checkpoint_steps": 3}, {"compile": True}],
+    ids=lambda change: next(iter(change)),
+)
+def test_another_way_of_making_a_run_goes_on_with_it(faces, whole, tmp_path, monkeypatch, capsys, change):
+    monkeypatch.setattr(training, "compile_networks", lambda model: None)  # which takes minutes
+    monkeypatch.setattr(training, "PREVIEW", 3)
+
+    def press(model, step):
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt, match="goes on"):
+        fit(faces, TINY, QUICK, tmp_path, preview=press)
+    assert set(change) <= set(runs.OPERATIONAL)
+    changed = TrainConfig(**QUICK.to_dict() | change)
+    record = fit(faces, TINY, changed, tmp_path)
+    assert not (tmp_path / "before-1").exists() and "other settings" not in capsys.readouterr().out
+    assert same(whole, tmp_path)
+    assert record["train"] == changed.to_dict() == TrainConfig.load(tmp_path / "train.json").to_dict()
+
+
+def test_what_changes_the_result_is_no_way_of_making_a_run():
+    assert set(runs.OPERATIONAL) == {"memory", "device", "picture_epochs", "checkpoint_steps", "compile"}
+    settings = {"model": TINY.to_dict(), "train": QUICK.to_dict(), "data": "faces"}
+    for name, value in {"seed": 1, "batch_size": 4, "precision": "bf16", "accumulate": 2}.items():
+        other = {**settings, "train": {**settings["train"], name: value}}
+        assert runs.decisive(other) != runs.decisive(settings), name
+
+
 def test_all_files_of_a_run_are_set_aside_and_nothing_else(tmp_path, capsys):
     ours = ["model.safetensors", "config.json", "train.json", "history.csv", "record.json", "state/1-1"]
     ours += ["best/a", "pictures/a.png", "events.out.tfevents.1.host", "events.out.tfevents.2.host"]
