@@ -32,8 +32,8 @@ def open_dataset(data: str, split: str, count: int, size: int = 64, seed: int = 
 
     'celeba:DIR', or another name of `SETS` before the colon, opens that set in its own layout; a folder that
     `python -m igc.data prepare` wrote opens as `Prepared`; any other folder as `ImageFolder`. Where there is
-    no validation split, validation is the test split; where that would be empty, all images. `count` does not
-    limit what lies on disk.
+    no validation split, validation is the test split; where a split would be empty it is all images, with a
+    warning. `count` does not limit what lies on disk.
     """
     if data == "synthetic":
         return SyntheticFaces(split, count, size, seed)

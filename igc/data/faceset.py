@@ -12,16 +12,12 @@ import torch
 from torch.utils.data import Dataset
 
 from igc.data import crop
-from igc.data.folder import THREADS, split_of
+from igc.data.folder import THREADS, EmptySplit, split_of
 from igc.data.images import EXTENSIONS, check_size, planar, shown, upright_rgb
 from igc.data.tree import Tree
 from igc.errors import UserError
 
 SPLITS = ("train", "validation", "test")
-
-
-class EmptySplit(UserError):
-    """A split that holds no image."""
 
 
 class FaceSet(Dataset):

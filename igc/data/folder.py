@@ -18,6 +18,10 @@ TEST_SHARE = 10  # per cent of the file names that fall into the test split
 THREADS = min(8, os.cpu_count() or 1)
 
 
+class EmptySplit(UserError):
+    """A split that holds no image."""
+
+
 class ImageFolder(Dataset):
     """Images of a folder and its subfolders (jpg, png, webp, bmp, tif), in the order of their names.
 
@@ -30,7 +34,8 @@ class ImageFolder(Dataset):
     Items are dicts with `image`: float32 (3, S, S), RGB in [0, 1], cut and resized as `read_image` tells.
     Every file is decoded once at construction. Those that cannot be used are left out, listed in `skipped`
     as (path, one sentence) and announced by one warning. `paths` lists those in use.
-    Raises UserError if the folder is missing or holds no usable image, or a setting is wrong.
+    Raises UserError if the folder is missing or holds no usable image, or a setting is wrong; `EmptySplit`,
+    which is one, if there are images but none of the split.
     """
 
     def __init__(self, folder, size=64, split="all", memory=3 * 2**30):
@@ -39,9 +44,13 @@ class ImageFolder(Dataset):
             raise UserError(f"The split {split!r} does not exist: choose one of {', '.join(SPLITS)}.")
         self.folder, self.size, self.split = _checked_folder(folder), int(size), split
         self.skipped = []
-        names = [name for name in self._find() if split in ("all", split_of(name))]
-        if not names and not self.skipped:
-            raise UserError(self._nothing_found())
+        found = self._find()
+        names = [name for name in found if split in ("all", split_of(name))]
+        if found and not names:
+            raise EmptySplit(f"The split {split} of {folder} is empty: add images or use split='all'.")
+        if not found and not self.skipped:
+            kinds = ", ".join(e[1:] for e in EXTENSIONS)
+            raise UserError(f"The folder {folder} holds no image: put files there that end in {kinds}.")
         self._load(names, keep=len(names) * 3 * size * size <= memory)
         if self.skipped:
             self._report()
@@ -124,17 +133,12 @@ class ImageFolder(Dataset):
     def _report(self):
         first = self.skipped[0][1]
         if not self.names:
-            raise UserError(f"No image in {self.folder} can be used ({len(self.skipped)} tried): {first}")
+            which = "No image in" if self.split == "all" else f"No image of the split {self.split} of"
+            raise UserError(f"{which} {self.folder} can be used ({len(self.skipped)} tried): {first}")
         others = ", ".join(path.name for path, _ in self.skipped[1:4])
         also = f" Also {others}{', ...' if len(self.skipped) > 4 else '.'}" if others else ""
         text = f"{self.folder}: {len(self.skipped)} skipped, {len(self)} images in use. {first}{also}"
         warnings.warn(text, stacklevel=3)
-
-    def _nothing_found(self):
-        kinds = ", ".join(e[1:] for e in EXTENSIONS)
-        if self.split != "all" and self._find():
-            return f"The split {self.split} of {self.folder} is empty: add images or use split='all'."
-        return f"The folder {self.folder} holds no image: put files there that end in {kinds}."
 
 
 def split_of(name):

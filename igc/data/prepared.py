@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 from torch.utils.data import Dataset
 
-from igc.data.faceset import SPLITS, EmptySplit, as_tensor
-from igc.data.folder import THREADS
+from igc.data.faceset import SPLITS, as_tensor
+from igc.data.folder import THREADS, EmptySplit
 from igc.data.images import check_size, planar, shown, upright_rgb
 from igc.errors import UserError
 

@@ -1,11 +1,12 @@
 """The face sets by name, as `--set` and 'celeba:DIR' give them."""
 
+import warnings
 from functools import partial
 
 from igc.data.bp4d import BP4D
 from igc.data.celeba import CelebA
-from igc.data.faceset import EmptySplit, Photographs
-from igc.data.folder import ImageFolder
+from igc.data.faceset import Photographs
+from igc.data.folder import EmptySplit, ImageFolder
 from igc.data.multipie import MultiPIE
 from igc.data.prepared import Prepared, is_prepared
 from igc.data.scikit import LFW, Olivetti
@@ -34,23 +35,29 @@ def open_set(name, root, **options):
 
 
 def open_images(data, split, size):
-    """Images of people: 'celeba:DIR' and the like, a prepared set's folder, or any folder of images."""
-    name, colon, root = data.partition(":")
-    if colon and name in SETS:
-        return _or_all(lambda split: open_set(name, root, split=split, size=size), split)
-    if is_prepared(data):
-        return _or_all(lambda split: Prepared(data, split, size), split)
-    try:
-        return ImageFolder(data, size, split="train" if split == "train" else "test")
-    except UserError:
-        return ImageFolder(data, size)
+    """Images of people: 'celeba:DIR' and the like, a prepared set's folder, or any folder of images.
 
-
-def _or_all(opened, split):
-    """The data set of a split; the test split where there is no validation, all where that is empty."""
+    Where a set has no validation split, the test split stands for it. Where a split holds no image, all
+    images are used in its place, with a warning."""
     for choice in dict.fromkeys((split, "train" if split == "train" else "test")):
         try:
-            return opened(choice)
+            return _open(data, choice, size)
         except EmptySplit:
             continue
-    return opened("all")
+    images = _open(data, "all", size)
+    warnings.warn(
+        f"{data} has no image in its split {split}, so all {len(images)} are used there, and a model that is "
+        "trained on this set is tested on images that it was trained on: bring more images.",
+        stacklevel=3,
+    )
+    return images
+
+
+def _open(data, split, size):
+    """The images of a split of what `data` names."""
+    name, colon, root = data.partition(":")
+    if colon and name in SETS:
+        return open_set(name, root, split=split, size=size)
+    if is_prepared(data):
+        return Prepared(data, split, size)
+    return ImageFolder(data, size, split="test" if split == "validation" else split)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from igc.data.folder import ImageFolder, split_of
+from igc.data.folder import EmptySplit, ImageFolder, split_of
 from igc.data.images import read_image
 from igc.errors import UserError
 
@@ -99,6 +99,17 @@ def test_splits_are_disjoint_complete_and_fixed_by_name(tmp_path):
 def test_an_empty_split_says_so(tmp_path):
     Image.new("RGB", (16, 16)).save(tmp_path / "a.jpg")
     assert "split='all'" in refusal(tmp_path, split="test")
+    with pytest.raises(EmptySplit):
+        ImageFolder(tmp_path, 16, split="test")
+
+
+def test_a_split_whose_images_are_all_damaged_is_not_empty(tmp_path):
+    Image.new("RGB", (16, 16)).save(tmp_path / "a.jpg")
+    named = next(f"{i}.jpg" for i in range(100) if split_of(f"{i}.jpg") == "test")
+    (tmp_path / named).write_bytes(b"no image")
+    with pytest.raises(UserError, match=rf"of the split test of .*\(1 tried\).*{named}") as caught:
+        ImageFolder(tmp_path, 16, split="test")
+    assert not isinstance(caught.value, EmptySplit)
 
 
 def test_fingerprint_follows_the_files(faces):

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import math
+import warnings
 
 import joblib
 import numpy as np
@@ -14,6 +15,8 @@ from scipy.io import savemat
 
 from igc.config import ModelConfig, TrainConfig
 from igc.data import BP4D, LFW, SETS, CelebA, ImageFolder, MultiPIE, Olivetti, open_dataset, open_set
+from igc.data.folder import split_of
+from igc.data.prepare import prepare
 from igc.data.scikit import LFW_FRAME
 from igc.errors import UserError
 
@@ -287,9 +290,58 @@ def test_open_dataset_takes_a_name_and_a_folder(celeba, multipie):
     lengths = [len(open_dataset(f"celeba:{root}", split, 0, 32)) for split in ("train", "validation", "test")]
     assert lengths == [30, 5, 5]
     assert isinstance(open_dataset(str(root / "Img"), "train", 0, 32), ImageFolder)
-    pie = [open_dataset(f"multipie:{multipie()}", "validation", 0, 32)]
+    with warnings.catch_warnings(record=True):
+        pie = [open_dataset(f"multipie:{multipie()}", "validation", 0, 32)]
     assert pie[0].split in ("test", "all"), "no validation split: test, or all where that is empty"
     assert "neither a folder" in refusal(open_dataset, "bp4d:/nowhere", "train", 0)
+
+
+def few(root, kind, count=4):
+    """A folder of pictures that all fall into the train split; or a prepared set of them."""
+    names = [f"{i}.png" for i in range(200)]
+    train = [name for name in names if split_of(name) == "train"]
+    for name in train[:count]:
+        Image.new("RGB", (32, 32), (90, 60, 30)).save(root / name)
+    if kind == "folder":
+        return str(root)
+    if kind == "prepared":
+        prepare(open_set("folder", root, split="all", size=32), root.parent / "prepared", workers=1)
+        return str(root.parent / "prepared")
+    return f"folder:{root}"
+
+
+@pytest.mark.parametrize("kind", ["folder", "prepared", "set"])
+def test_that_the_test_images_were_trained_on_is_said(tmp_path, kind):
+    (tmp_path / "few").mkdir()
+    data = few(tmp_path / "few", kind)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert len(open_dataset(data, "train", 0, 32)) == 4
+    assert not caught, "of the images that are trained on there is nothing to say"
+    for split in ("validation", "test"):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            assert len(open_dataset(data, split, 0, 32)) == 4
+        (said,) = [str(warning.message) for warning in caught]
+        assert said.startswith(f"{data} has no image in its split {split}, so all 4 are used there")
+        assert said.endswith("tested on images that it was trained on: bring more images.")
+
+
+def test_with_more_images_the_test_split_is_its_own(photographs_of):
+    data = str(photographs_of(60))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train, test = (open_dataset(data, split, 0, 16) for split in ("train", "test"))
+    assert not set(train.names) & set(test.names) and test.names
+
+
+def test_damaged_images_do_not_open_the_other_split(tmp_path):
+    for i in range(100):
+        if split_of(f"{i}.png") == "test":
+            Image.new("RGB", (32, 32)).save(tmp_path / f"{i}.png")
+        elif i < 5:
+            (tmp_path / f"{i}.png").write_bytes(b"no image")
+    assert "No image of the split train of" in refusal(open_dataset, str(tmp_path), "train", 0)
 
 
 def test_an_image_that_is_damaged_is_named(celeba):
