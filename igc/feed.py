@@ -49,6 +49,13 @@ class Feed:
             )
         self.steps -= self.steps % config.accumulate
 
+    def sample(self, count: int) -> Tensor:
+        """At most `count` of the images, from all over the set, as bytes: uint8 (N, 3, S, S)."""
+        chosen = torch.linspace(0, len(self.dataset) - 1, min(count, len(self.dataset))).round().long()
+        if self.images is not None:
+            return self.images[chosen.to(self.device)]
+        return _Read(self.dataset, [chosen])[0]
+
     def batches(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
         """The images (b, 3, S, S) in [0, 1], on the device, of an epoch's steps from `start` on; with
         `config.flip` half of them, drawn at random, are mirrored."""

@@ -17,6 +17,7 @@ from igc.config import TrainConfig
 from igc.errors import UserError
 from igc.feed import Feed, check_dataset
 from igc.files import write_text, writing
+from igc.framing import LOOKED_AT, warn_if_filled
 from igc.machine import choose_device, keep_memory
 from igc.model import IGCNet
 from igc.objective import Objective
@@ -66,6 +67,8 @@ class Training:
         self.accelerator.wait_for_everyone()  # or a slower process would find what a faster one writes next
         if not found:
             self.save()
+            if self.accelerator.is_main_process and getattr(model_config, "background", "border") == "border":
+                warn_if_filled(self.feed.sample(LOOKED_AT))
         self.watch = Watch(model_config.parts, self.accelerator)
 
     def run(self, stop: Stop) -> None:
