@@ -59,6 +59,7 @@ compile = False  # torch.compile for the networks
 devices = 1  # how many GPUs (or processes) train together
 size = 64
 parts = 6
+init = ""  # or a shipped model or another run's folder, to start from what it knows
 
 # %% tags=["hide-input"]
 from igc.chapter import TrainParameters, start
@@ -99,7 +100,8 @@ figures.grid(
 # One object holds what defines the network, another how it is trained. A name that is not a field of
 # either, or a value without sense, is refused. While it trains, a picture below the cell is drawn again
 # from time to time. The stop button ends the run after the step that is under way, with a checkpoint.
-# Running the cell again goes on from there; so does a run that was killed.
+# Running the cell again goes on from there; so does a run that was killed. With `init` a run starts from the
+# weights of another model with the same settings, not from chance, and faces may differ from the first step.
 
 # %% mystnb={"image": {"alt": "Six faces at the end: image, drawing, parts, depth, normals, albedo"}}
 model_config = ModelConfig(size=size, parts=parts)
@@ -108,9 +110,10 @@ train_config = TrainConfig(
     precision=precision, compile=compile,
 )  # fmt: skip
 if devices == 1:
-    record = fit(train, model_config, train_config, folder, preview=LivePreview(sheet[:6]))
+    record = fit(train, model_config, train_config, folder, preview=LivePreview(sheet[:6]), init=init)
 else:
-    notebook_launcher(fit, (train, model_config, train_config, folder), num_processes=devices)
+    given = train, model_config, train_config, folder, None, init
+    notebook_launcher(fit, given, num_processes=devices)
     record = json.loads((folder / "record.json").read_text())
 print(f"{record['images']} images, {epochs} epochs, {record['seconds']:.0f} s")
 print(f"on {record['machine']}, device {record['device']}")

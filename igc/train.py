@@ -15,6 +15,7 @@ from igc.config import ModelConfig, TrainConfig
 from igc.data import open_dataset
 from igc.errors import UserError
 from igc.files import make_folder
+from igc.parent import config_like
 from igc.training import Preview, Training
 from igc.watch import Stop
 
@@ -25,16 +26,19 @@ def fit(
     train_config: TrainConfig,
     out_dir: str | Path,
     preview: Preview | None = None,
+    init: str | Path | None = None,
 ) -> dict:
     """Trains an IGCNet on the images of `dataset` and returns the run's record, which is also written.
 
     `dataset` has `len`, `size`, `fingerprint()` and `batch(indices, truth=False)` giving
     {"image": (B, 3, S, S) in [0, 1]}; whatever truth it holds is not looked at. What a run with other
-    settings or data left in `out_dir` is moved to a folder within. UserError if the settings and the data do
-    not fit together, if `out_dir` cannot be written, or if training fails for good. KeyboardInterrupt (a
-    notebook's stop button) comes after a checkpoint was written.
+    settings or data left in `out_dir` is moved to a folder within. `init` names a shipped model or a folder
+    (what `IGCNet.from_pretrained` takes) of the same configuration: training then starts from its weights,
+    and without the time in which all faces share one shape. UserError if the settings, the data and the
+    parent do not fit together, if `out_dir` cannot be written, or if training fails for good.
+    KeyboardInterrupt (a notebook's stop button) comes after a checkpoint was written.
     """
-    training = Training(dataset, model_config, train_config, make_folder(out_dir), preview)
+    training = Training(dataset, model_config, train_config, make_folder(out_dir), preview, init)
     with Stop() as stop:
         training.run(stop)
     return training.finish()
@@ -47,6 +51,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", default="synthetic", help="a folder of face images, or 'synthetic'")
     parser.add_argument("--out", required=True, help="the run's folder; an interrupted run in it goes on")
     parser.add_argument("--images", type=int, default=2048, help="how many embedded faces, for 'synthetic'")
+    how = (
+        "a shipped model or a run's folder to start from; options of the model that are not given are its own"
+    )
+    parser.add_argument("--init", help=how)
     groups = {}
     for kind in (ModelConfig, TrainConfig):
         names = [field for field in dataclasses.fields(kind)]
@@ -54,14 +62,16 @@ def main(arguments: list[str] | None = None) -> int:
         for field in names:
             option = "--" + field.name.replace("_", "-")
             convert = _switch if isinstance(field.default, bool) else type(field.default)
-            parser.add_argument(option, type=convert, default=field.default, help=field.metadata["about"])
+            parser.add_argument(option, type=convert, help=field.metadata["about"])
     chosen = vars(parser.parse_args(arguments))
     try:
-        model_config, train_config = (kind(**{n: chosen[n] for n in names}) for kind, names in groups.items())
+        given = {k: {n: chosen[n] for n in names if chosen[n] is not None} for k, names in groups.items()}
+        model_config = config_like(chosen["init"], given[ModelConfig])
+        train_config = TrainConfig(**given[TrainConfig])
         dataset = open_dataset(
             chosen["data"], "train", chosen["images"], model_config.size, train_config.seed
         )
-        record = fit(dataset, model_config, train_config, chosen["out"])
+        record = fit(dataset, model_config, train_config, chosen["out"], init=chosen["init"])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -21,6 +21,7 @@ from igc.framing import LOOKED_AT, warn_if_filled
 from igc.machine import choose_device, keep_memory
 from igc.model import IGCNet
 from igc.objective import Objective
+from igc.parent import load_parent
 from igc.raster import Unusable
 from igc.records import Events, progress_bar, save_picture
 from igc.runs import Progress, describe_run, load_state, pack, save_best, save_state, unpack
@@ -36,8 +37,9 @@ PREVIEW = 50
 class Training:
     """One run: what `fit` sets up, and the steps it goes through."""
 
-    def __init__(self, dataset, model_config, config: TrainConfig, out: Path, preview=None):
+    def __init__(self, dataset, model_config, config: TrainConfig, out: Path, preview=None, init=None):
         keep_memory()
+        parent, described = load_parent(init, model_config, out) if init else (None, None)
         self.accelerator = Accelerator(
             cpu=choose_device(config.device) == "cpu", gradient_accumulation_steps=config.accumulate
         )
@@ -45,6 +47,8 @@ class Training:
         self.dataset, self.config, self.out, self.preview = dataset, config, out, preview
         torch.manual_seed(config.seed)
         self.model = IGCNet(model_config)
+        if parent is not None:
+            self.model.load_state_dict(parent.state_dict())
         self.model.precision = config.precision
         self.average = average_of(self.model, config.ema)
         objective = Objective(self.model, config)
@@ -58,7 +62,7 @@ class Training:
             compile_networks(self.model)
         self.settings = {
             "model": model_config.to_dict(), "train": config.to_dict(), "data": dataset.fingerprint(),
-        }  # fmt: skip
+        } | ({"init": described} if init else {})  # fmt: skip
         self.progress, self.sums = Progress(), {}
         place = self.accelerator.process_index, self.accelerator.num_processes
         self.feed = Feed(dataset, config, self.accelerator.device, *place)
@@ -140,7 +144,8 @@ class Training:
         """One step of the optimiser (or a share of one, with `accumulate`); returns the loss."""
         done, total = self.place()
         set_learning_rate(self.optimiser, self.config, done, total, 0.5 ** len(self.progress.setbacks))
-        self.model.individuality = individuality(done / total, self.config.common_shape)
+        common = 0 if "init" in self.settings else self.config.common_shape  # a parent's faces differ already
+        self.model.individuality = individuality(done / total, common)
         with self.accelerator.accumulate(self.objective):
             terms, area = self.objective(images)
             loss = sum(terms.values())

@@ -121,7 +121,7 @@ FLOORS = [
         "chapter",
     },
     {"model", "data"},
-    {"objective", "runs", "feed", "segment", "metrics", "floors", "views", "views3d", "stills"},
+    {"objective", "runs", "feed", "parent", "segment", "metrics", "floors", "views", "views3d", "stills"},
     {"figures", "export", "editing"},
     {
         "train",
