@@ -1,4 +1,11 @@
-"""Errors that tell a user what to change. Anything else that is raised is a fault of this package."""
+"""Errors that tell a user what to change. Anything else that is raised is a fault of this package.
+
+And warnings, which say in as many words what was done all the same."""
+
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class UserError(ValueError):
@@ -15,3 +22,19 @@ class UserError(ValueError):
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows in place of a traceback."""
         return [f"UserError: {self}"]
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """For a command: warnings to its user are a line each on stderr, as they come; others are as ever."""
+    with warnings.catch_warnings():
+        ever = warnings.showwarning
+
+        def show(message, category, *place, **more):
+            if category is UserWarning:
+                print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+            else:
+                ever(message, category, *place, **more)
+
+        warnings.showwarning = show
+        yield

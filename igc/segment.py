@@ -5,7 +5,6 @@ import argparse
 import csv
 import io
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from torch import Tensor
 from igc.data import LABELS, ImageFolder, SyntheticFaces, read_all
 from igc.data.images import shown
 from igc.data.label_images import label_image, overlay, save_image
-from igc.errors import UserError
+from igc.errors import UserError, plain_warnings
 from igc.files import make_folder, write_text, writing
 from igc.metrics import centroids
 from igc.model import IGCNet
@@ -116,8 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
     how = "name the parts by the truth of the embedded faces, which suits a model that was trained on them"
     parser.add_argument("--truth", default="none", choices=("none", "synthetic"), help=how)
     chosen = parser.parse_args(arguments)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with plain_warnings():
         try:
             model = IGCNet.from_pretrained(chosen.model)
             names = chosen.names.split(",") if chosen.names else None
@@ -128,8 +126,6 @@ def main(arguments: list[str] | None = None) -> int:
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
-    for warning in caught:
-        print(f"warning: {warning.message}", file=sys.stderr)
     print(f"{len(rows) // model.config.parts} images segmented; see {Path(chosen.out) / 'parts.csv'}")
     return 0
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from igc.config import ModelConfig, TrainConfig
 from igc.data import open_dataset
-from igc.errors import UserError
+from igc.errors import UserError, plain_warnings
 from igc.files import make_folder
 from igc.parent import config_like
 from igc.training import Preview, Training
@@ -65,13 +65,14 @@ def main(arguments: list[str] | None = None) -> int:
             parser.add_argument(option, type=convert, help=field.metadata["about"])
     chosen = vars(parser.parse_args(arguments))
     try:
-        given = {k: {n: chosen[n] for n in names if chosen[n] is not None} for k, names in groups.items()}
-        model_config = config_like(chosen["init"], given[ModelConfig])
-        train_config = TrainConfig(**given[TrainConfig])
-        dataset = open_dataset(
-            chosen["data"], "train", chosen["images"], model_config.size, train_config.seed
-        )
-        record = fit(dataset, model_config, train_config, chosen["out"], init=chosen["init"])
+        with plain_warnings():
+            given = {k: {n: chosen[n] for n in names if chosen[n] is not None} for k, names in groups.items()}
+            model_config = config_like(chosen["init"], given[ModelConfig])
+            train_config = TrainConfig(**given[TrainConfig])
+            dataset = open_dataset(
+                chosen["data"], "train", chosen["images"], model_config.size, train_config.seed
+            )
+            record = fit(dataset, model_config, train_config, chosen["out"], init=chosen["init"])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -238,6 +238,16 @@ def test_the_command_trains_on_a_folder(tmp_path, capsys):
     assert IGCNet.from_pretrained(out).config == TINY
 
 
+def test_the_command_says_what_it_warns_of_in_a_line_each(tmp_path, capsys):
+    (tmp_path / "pictures").mkdir()
+    photographs(tmp_path / "pictures", 24)
+    (tmp_path / "pictures" / "broken.jpg").write_bytes(b"no image")
+    given = ["--data", str(tmp_path / "pictures"), "--out", str(tmp_path / "run"), *OPTIONS]
+    assert main(given) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "skipped" in line]
+    assert len(said) == 1 and said[0].startswith("warning: ") and "broken.jpg" in said[0]
+
+
 def test_the_command_trains_on_embedded_faces(tmp_path, capsys):
     assert main(["--out", str(tmp_path), "--images", "16", *OPTIONS]) == 0
     assert json.loads((tmp_path / "record.json").read_text())["images"] == 16
