@@ -72,7 +72,8 @@ def crossings(
         ends = _outline_edges(vertices, mask, diagonal)
         run = (flat[ends[1]] - flat[ends[0]]).abs()
         steep = run[:, 1] >= run[:, 0]
-        along = torch.where(steep[:, None], flat.new_tensor((1, 0, 2)), flat.new_tensor((0, 1, 2))).long()
+        first = steep.long()  # made on the device: a constant sent to a GPU makes the host wait
+        along = torch.stack((first, 1 - first, torch.full_like(first, 2)), dim=1)
         edge, line = _crossed_lines(*(flat[end].gather(1, along[:, :1])[:, 0] for end in ends[:2]))
     # (u, v, z): u runs along the edge, y of a steep one and x of the others; v across it
     start, stop, third = (flat[end[edge]].gather(1, along[edge]) for end in ends)
