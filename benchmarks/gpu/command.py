@@ -83,7 +83,8 @@ def in_a_process(command: list[str], path: Path, limit: float, environment: dict
     """Runs a command that writes what it finds to `path`, for `limit` seconds at most; returns that, with an
     `error` if the command did not come to its end."""
     started, error = time.perf_counter(), None
-    process = subprocess.Popen(command, env={**os.environ, **(environment or {})}, start_new_session=True)
+    environment = {**os.environ, **(environment or {})}
+    process = subprocess.Popen(command, env=environment, cwd=ROOT, start_new_session=True)
     try:
         code = process.wait(limit)
         error = f"the process ended with {code}" if code else None

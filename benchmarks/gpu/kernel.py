@@ -30,7 +30,7 @@ def run(found: Findings, place: Place) -> None:
         kernel=("compiled" if not place.tiny else "interpreted") if kernel else "none: plain with plain"
     )
     search = fused.visible_triangles if kernel else grid.visible_triangles
-    sizes, batch = ((16,), 2) if place.tiny else ((64, 128), 8)
+    sizes, batch = ((8,), 2) if place.tiny else ((64, 128), 8)
     if not place.tiny:
         vertices = posed_grids(64, 2, place.device)
         found.check("the kernel is taken where it can be", fused.usable(vertices))
@@ -38,7 +38,7 @@ def run(found: Findings, place: Place) -> None:
         same_triangles(found, search, size, batch, place.device)
     for size in sizes:
         same_drawing(found, search, size, batch, place.device)
-    size, batches = (16, (2,)) if place.tiny else (64, (16, 64))
+    size, batches = (8, (2,)) if place.tiny else (64, (16, 64))
     for batch in batches:
         both_times(found, search, size, batch, place)
 
