@@ -38,6 +38,10 @@ BESIDE, TRAINING = 175, 50
 """Seconds that all but the minutes of training may take, and how many of them the training's section needs to
 draw faces and to look at the result. What the others take beyond that comes off the minutes."""
 
+ON_A_CPU = {"kernel": {"TRITON_INTERPRET": "1"}, "step": {"TORCHDYNAMO_DISABLE": "1"}}
+"""Environments: Triton and PyTorch read them when they are imported. The kernel then runs without a GPU, and
+networks that are to be compiled stay as they are, as a C++ compiler takes minutes."""
+
 BUDGET, ALONE = 80.0, 200.0
 """Seconds in which the step's section begins measurements, with the others and by itself."""
 
@@ -130,9 +134,7 @@ def run_all(names: list[str], device: str, minutes: float, out: Path, record: di
             command = [sys.executable, "-m", "benchmarks.gpu", "--section", name, "--device", device]
             command += ["--minutes", str(left), "--out", str(path)]
             command += ["--budget", str(BUDGET if len(names) > 2 else ALONE)]
-            # Triton reads this when it is imported; with it the kernel runs on a CPU
-            interpret = {"TRITON_INTERPRET": "1"} if name == "kernel" and device == "cpu" else {}
-            record[name] = in_a_process(command, path, limit, interpret)
+            record[name] = in_a_process(command, path, limit, ON_A_CPU.get(name) if device == "cpu" else None)
         record["failed"] = failures(record)
         record["seconds"] = round(time.perf_counter() - began, 1)
         with writing(out):

@@ -52,7 +52,7 @@ def grids(size: int, batch: int) -> Iterator[tuple[str, Tensor]]:
     yield "clipped", posed * scale - shift
     generator = torch.Generator().manual_seed(SEED)
     thrown = torch.rand(batch, size, size, 3, generator=generator) * torch.tensor([6.0, 6.0, 1.0])
-    flat = posed_grids(size, batch, "cpu").new_zeros(batch, size, size, 3)
+    flat = torch.zeros(batch, size, size, 3)
     flat[..., 0], flat[..., 1] = torch.arange(size), torch.arange(size)[:, None]
     yield "folded", ((flat + thrown) * 4).round() / 4 - torch.tensor([3.0, 3.0, -1.0])
     huge = [[[-900.0, -800.0, 1.0], [4000.0, -3.0, 2.0]], [[-5.0, 700.0, 3.0], [90.0, 95.0, 1.0]]]

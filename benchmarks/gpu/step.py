@@ -50,6 +50,7 @@ def run(found: Findings, place: Place) -> None:
     keep_memory()
     began, size, batches = time.perf_counter(), *((32, (2,)) if place.tiny else (64, (16, 64, 256)))
     faces = draw(SyntheticFaces("train", max(batches), size, SEED))["image"]
+    found.note(compilation="left out" if place.tiny else "torch.compile")
     reference = None
     for compiled in (False, True):
         for batch in batches:
