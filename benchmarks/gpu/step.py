@@ -55,7 +55,7 @@ def run(found: Findings, place: Place) -> None:
     for compiled in (False, True):
         for batch in batches:
             for precision in ("float32", "bf16"):
-                kind = precision + (", compiled" if compiled else "")
+                kind = precision + ((", not compiled" if place.tiny else ", compiled") if compiled else "")
                 if time.perf_counter() - began > place.budget:
                     found.note(left_out=[*found.values.get("left_out", []), f"{kind}, batch {batch}"])
                     continue
