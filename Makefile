@@ -32,8 +32,8 @@ include $(NEEDS)
 PAGES := _config.yml _toc.yml $(shell find book -type f -not -name '*.py' -not -name '*.ipynb' \
 	-not -path '*/.*')
 
-.PHONY: help .venv notebooks outputs train weights one-part lab bench book book-small test test-unit test-data test-rest test-slow \
-	test-notebooks \
+.PHONY: help .venv notebooks outputs train weights one-part lab bench gpu book book-small test \
+	test-unit test-data test-rest test-slow test-notebooks \
 	lint clean
 help:
 	@sed -n '2,5s/^#  //p' Makefile
@@ -74,6 +74,10 @@ lab: $(NOTEBOOKS) | $(VENV)
 
 bench: | $(VENV)
 	$(BIN)/python -m benchmarks.step
+
+# What a GPU changes, checked and measured in under eight minutes; without one its path at tiny sizes.
+gpu: | $(VENV)
+	$(BIN)/python -m benchmarks.gpu
 
 # ---- the book: chapters executed by papermill with their own parameters, then Jupyter Book
 build/chapters/%.ipynb: book/%.py requirements.lock | book/%.ipynb $(VENV)

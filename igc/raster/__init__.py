@@ -9,6 +9,7 @@ with `diagonal="falling"` every cell is divided the other way, as a mirror shows
 Backends: "grid" (ours, see `raster.grid`), and "pytorch3d", where PyTorch3D is installed.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -138,7 +139,8 @@ def _check(vertices: Tensor, size: int, mask: Tensor | None, backend: str, diago
         raise ValueError(f"mask must be bool and {wanted}, not {mask.dtype} and {tuple(mask.shape)}")
     if mask is not None and mask.device != vertices.device:
         raise ValueError(f"mask is on {mask.device} and vertices on {vertices.device}: bring both to one")
-    if not torch.isfinite(vertices.detach().sum()):
+    total, nearest = torch.stack((vertices.detach().sum(), vertices.detach()[..., 2].amin())).tolist()
+    if not math.isfinite(total):  # both in one list: on a GPU each look waits for the device
         raise Unusable("vertices hold NaN or infinite values: look at the depth and the pose before")
-    if not (vertices.detach()[..., 2].amin() > 0):
+    if not nearest > 0:
         raise Unusable("vertices lie behind the camera (z <= 0): depths and poses must keep z > 0")

@@ -7,6 +7,7 @@ there. Here outlines are found among all edges of the grid, not only those of th
 at a limb the triangles are too thin to win any.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -72,7 +73,8 @@ def crossings(
         ends = _outline_edges(vertices, mask, diagonal)
         run = (flat[ends[1]] - flat[ends[0]]).abs()
         steep = run[:, 1] >= run[:, 0]
-        along = torch.where(steep[:, None], flat.new_tensor((1, 0, 2)), flat.new_tensor((0, 1, 2))).long()
+        first = steep.long()  # made on the device: a constant sent to a GPU makes the host wait
+        along = torch.stack((first, 1 - first, torch.full_like(first, 2)), dim=1)
         edge, line = _crossed_lines(*(flat[end].gather(1, along[:, :1])[:, 0] for end in ends[:2]))
     # (u, v, z): u runs along the edge, y of a steep one and x of the others; v across it
     start, stop, third = (flat[end[edge]].gather(1, along[edge]) for end in ends)
@@ -100,7 +102,7 @@ def _outline_edges(vertices: Tensor, mask: Tensor | None, diagonal: str) -> tupl
     indices (E,) into the flattened vertices."""
     height, width = vertices.shape[1:3]
     x, y = vertices[..., 0].contiguous(), vertices[..., 1].contiguous()
-    found = []
+    outlines, first_sides = [], []
     for family in FAMILIES[diagonal]:
         at_x, at_y = ([plane.roll((-i, -j), (1, 2)) for i, j in family] for plane in (x, y))
         run_x, run_y = at_x[1] - at_x[0], at_y[1] - at_y[0]
@@ -108,10 +110,20 @@ def _outline_edges(vertices: Tensor, mask: Tensor | None, diagonal: str) -> tupl
         sides = [
             (run_x * (at_y[k] - at_y[0]) - run_y * (at_x[k] - at_x[0])).sign() * drawn[k - 2] for k in (2, 3)
         ]
-        outline = (sides[0] != -sides[1]).flatten().nonzero().squeeze(1)
-        p, q, third, other = (outline + (i * width + j) for i, j in family)
-        found.append((p, q, torch.where(sides[0].flatten()[outline] != 0, third, other)))
-    return tuple(torch.cat(parts) for parts in zip(*found, strict=True))
+        outlines.append((sides[0] != -sides[1]).flatten())
+        first_sides.append((sides[0] != 0).flatten())
+    edge = torch.cat(outlines).nonzero().squeeze(1)  # of all families at once: a GPU makes the host wait here
+    kind = edge // x.numel()
+    vertex = edge - kind * x.numel()
+    p, q, third, other = (vertex + step for step in _steps(diagonal, width, x.device)[:, kind])
+    return p, q, torch.where(torch.cat(first_sides)[edge], third, other)
+
+
+@lru_cache(maxsize=32)
+def _steps(diagonal: str, width: int, device: torch.device) -> Tensor:
+    """(4, 3) int64: the steps of `FAMILIES` in a grid `width` vertices wide, as differences of indices."""
+    families = [[i * width + j for i, j in family] for family in FAMILIES[diagonal]]
+    return torch.tensor(families, device=device).T.contiguous()
 
 
 def _drawn(mask: Tensor | None, family: tuple, height: int, width: int, device) -> list[Tensor]:
