@@ -3,8 +3,9 @@
 Drawn uniformly unless said otherwise, by seed: an identity from `heads.SHAPE` and `paint.COLOUR`; for every
 image of it an expression from `heads.EXPRESSION`, yaw within +-`yaw` degrees, pitch within +-20 and roll
 within +-10 degrees (both triangular, commonest at 0), translation within +-0.005, a light and a background.
-The camera sees 10 degrees. All of it is our own design; only the camera is the paper's family's. The book's
-data card describes the set.
+The camera sees 10 degrees. In the face framing (see `framing`) the translation across the picture is the one
+that keeps the face where it is. All of it is our own design; only the camera is the paper's family's. The
+book's data card describes the set.
 """
 
 import hashlib
@@ -17,7 +18,8 @@ from numpy import ndarray
 from torch import Tensor
 
 from igc import geometry
-from igc.data import heads, scene
+from igc.data import framing, heads, scene
+from igc.data.framing import FRAMES
 from igc.data.heads import Parameters
 from igc.data.planted import CODES, IDENTITY, NUMBERS, PLANTED, planted_identity
 from igc.data.regions import FACE_PARTS, LABELS
@@ -28,7 +30,7 @@ VERSION = "synthetic-2"
 """Changes whenever the same arguments would give other images."""
 SPLITS = ("train", "validation", "test")
 BACKGROUNDS = ("plain", "clutter")
-PITCH, ROLL, SHIFT = 20.0, 10.0, 0.005
+PITCH, YAW, ROLL, SHIFT = 20.0, 45.0, 10.0, 0.005
 AMBIENT, DIFFUSE, SIDEWAYS = (0.3, 0.6), (0.4, 0.7), 0.8
 """Ranges of the light's weights, and of x and y of its direction (x, y, -1) before it is normalised."""
 BENCHMARK = {"train": 8192, "validation": 1000, "test": 1000}
@@ -62,10 +64,12 @@ class SyntheticFaces(torch.utils.data.Dataset):
 
     `split`: train, validation or test, with different people. `count`: how many images. `size`: pixels of a
     side, a multiple of 16. `seed`: another seed is another world of people. `background`: plain (a soft
-    gradient) or clutter. `yaw`: largest yaw in degrees, in (0, 90]. `per_identity`: images of each person, in
-    a row. `planted`: one of PLANTED, to write identity only there. `shadows`: the head throws shadows on
-    itself. `glasses`: half of the images show glasses, whoever it is. Item i is the same whatever `count` is
-    and however it is read. Raises UserError for arguments outside of these.
+    gradient) or clutter. `yaw`: largest yaw in degrees, in (0, 90]; if not given 45, or 20 where the frame is
+    the face. `per_identity`: images of each person, in a row. `planted`: one of PLANTED, to write identity
+    only there. `shadows`: the head throws shadows on itself. `glasses`: half of the images show glasses,
+    whoever it is. `frame`: "head" shows all of the head, "face" what a cropper of photographs cuts out,
+    `side` times as wide as eyes and mouth are apart, in [1, 4]. Item i is the same whatever `count` is and
+    however it is read. Raises UserError for arguments outside of these.
 
     Items: `image` (3, S, S) in [0, 1]; `identity` int64, unique across splits; in the view's frame `depth`
     (S, S), 0 on the background, `normal` and `albedo` (3, S, S), `labels` (S, S) int64 (see LABELS); the same
@@ -77,13 +81,17 @@ class SyntheticFaces(torch.utils.data.Dataset):
     """
 
     def __init__(
-        self, split="train", count=4096, size=64, seed=0, background="plain", yaw=45.0, per_identity=8,
-        planted=None, shadows=False, glasses=False,
+        self, split="train", count=4096, size=64, seed=0, background="plain", yaw=None, per_identity=8,
+        planted=None, shadows=False, glasses=False, frame="head", side=framing.SIDE,
     ):  # fmt: skip
+        if yaw is None:
+            yaw = framing.YAW if frame == "face" else YAW
         _check(split, count, size, seed, background, yaw, per_identity, planted, shadows, glasses)
+        _check_frame(frame, side)
         self.split, self.count, self.size, self.seed = split, int(count), int(size), int(seed)
         self.background, self.yaw, self.per_identity = background, float(yaw), int(per_identity)
         self.planted, self.shadows, self.glasses, self.fov = planted, bool(shadows), bool(glasses), FOV
+        self.frame, self.side = frame, float(side)
 
     def __len__(self) -> int:
         return self.count
@@ -93,7 +101,10 @@ class SyntheticFaces(torch.utils.data.Dataset):
 
     def fingerprint(self) -> str:
         """Names everything that the items depend on, in one line."""
-        options = (self.planted, "shadows" if self.shadows else None, "glasses" if self.glasses else None)
+        options = (
+            self.planted, "shadows" if self.shadows else None, "glasses" if self.glasses else None,
+            f"face{self.side:g}" if self.frame == "face" else None,
+        )  # fmt: skip
         return (
             f"{VERSION}/{self.split}/{self.count}x{self.size}px/seed{self.seed}/{self.background}"
             f"/yaw{self.yaw:g}/{self.per_identity}each" + "".join(f"/{name}" for name in options if name)
@@ -125,7 +136,8 @@ class SyntheticFaces(torch.utils.data.Dataset):
 
     def _item(self, index: int, truth: bool) -> dict[str, Tensor]:
         drawn = self._draw(index)
-        head, pose, light = scene.Head(drawn.p), drawn.pose, drawn.light
+        head, light = scene.Head(drawn.p, self.side if self.frame == "face" else None), drawn.light
+        pose = head.framed(drawn.pose)
         image = scene.photograph(
             head, pose, light, self.size, drawn.backdrop, self.background == "clutter", self.shadows,
             drawn.glasses,
@@ -199,3 +211,12 @@ def _check(split, count, size, seed, background, yaw, per_identity, planted, sha
     for name, value in (("shadows", shadows), ("glasses", glasses)):
         if not isinstance(value, bool):
             raise UserError(f"{name}={value!r} will not do: give True or False.")
+
+
+def _check_frame(frame, side) -> None:
+    """Raises UserError for a framing that is none."""
+    low, high = framing.SIDES
+    if frame not in FRAMES:
+        raise UserError(f"frame={frame!r} is unknown: choose one of {', '.join(FRAMES)}.")
+    if not isinstance(side, Real) or not low <= side <= high:
+        raise UserError(f"side={side!r} will not do: give a number from {low:g} to {high:g}.")
