@@ -24,6 +24,7 @@ from igc.data.heads import Parameters
 from igc.data.planted import CODES, IDENTITY, NUMBERS, PLANTED, planted_identity
 from igc.data.regions import FACE_PARTS, LABELS
 from igc.data.scene import FOV
+from igc.data.upside_down import upside_down as turned_around
 from igc.errors import UserError
 
 VERSION = "synthetic-2"
@@ -68,8 +69,9 @@ class SyntheticFaces(torch.utils.data.Dataset):
     the face. `per_identity`: images of each person, in a row. `planted`: one of PLANTED, to write identity
     only there. `shadows`: the head throws shadows on itself. `glasses`: half of the images show glasses,
     whoever it is. `frame`: "head" shows all of the head, "face" what a cropper of photographs cuts out,
-    `side` times as wide as eyes and mouth are apart, in [1, 4]. Item i is the same whatever `count` is and
-    however it is read. Raises UserError for arguments outside of these.
+    `side` times as wide as eyes and mouth are apart, in [1, 4]. `upside_down`: pictures and truth are turned
+    by 180 degrees. Item i is the same whatever `count` is and however it is read.
+    Raises UserError for arguments outside of these.
 
     Items: `image` (3, S, S) in [0, 1]; `identity` int64, unique across splits; in the view's frame `depth`
     (S, S), 0 on the background, `normal` and `albedo` (3, S, S), `labels` (S, S) int64 (see LABELS); the same
@@ -83,15 +85,16 @@ class SyntheticFaces(torch.utils.data.Dataset):
     def __init__(
         self, split="train", count=4096, size=64, seed=0, background="plain", yaw=None, per_identity=8,
         planted=None, shadows=False, glasses=False, frame="head", side=framing.SIDE,
+        upside_down=False,
     ):  # fmt: skip
         if yaw is None:
             yaw = framing.YAW if frame == "face" else YAW
         _check(split, count, size, seed, background, yaw, per_identity, planted, shadows, glasses)
-        _check_frame(frame, side)
+        _check_frame(frame, side, upside_down)
         self.split, self.count, self.size, self.seed = split, int(count), int(size), int(seed)
         self.background, self.yaw, self.per_identity = background, float(yaw), int(per_identity)
         self.planted, self.shadows, self.glasses, self.fov = planted, bool(shadows), bool(glasses), FOV
-        self.frame, self.side = frame, float(side)
+        self.frame, self.side, self.upside_down = frame, float(side), upside_down
 
     def __len__(self) -> int:
         return self.count
@@ -102,8 +105,8 @@ class SyntheticFaces(torch.utils.data.Dataset):
     def fingerprint(self) -> str:
         """Names everything that the items depend on, in one line."""
         options = (
-            self.planted, "shadows" if self.shadows else None, "glasses" if self.glasses else None,
-            f"face{self.side:g}" if self.frame == "face" else None,
+            self.planted, self.shadows and "shadows", self.glasses and "glasses",
+            self.frame == "face" and f"face{self.side:g}", self.upside_down and "upside-down",
         )  # fmt: skip
         return (
             f"{VERSION}/{self.split}/{self.count}x{self.size}px/seed{self.seed}/{self.background}"
@@ -151,7 +154,7 @@ class SyntheticFaces(torch.utils.data.Dataset):
             out |= head.landmarks(pose, out["depth"])
             direction = light[2:] @ geometry.rotation_matrix(pose[:3])
             out |= {"pose": pose, "light": torch.cat((light[:2], direction))}
-        return out
+        return turned_around(out) if self.upside_down else out
 
     def _draw(self, index: int) -> Draw:
         """All that picture `index` is made of; each kind of it comes from a stream of its own."""
@@ -213,10 +216,12 @@ def _check(split, count, size, seed, background, yaw, per_identity, planted, sha
             raise UserError(f"{name}={value!r} will not do: give True or False.")
 
 
-def _check_frame(frame, side) -> None:
+def _check_frame(frame, side, upside_down) -> None:
     """Raises UserError for a framing that is none."""
     low, high = framing.SIDES
     if frame not in FRAMES:
         raise UserError(f"frame={frame!r} is unknown: choose one of {', '.join(FRAMES)}.")
     if not isinstance(side, Real) or not low <= side <= high:
         raise UserError(f"side={side!r} will not do: give a number from {low:g} to {high:g}.")
+    if not isinstance(upside_down, bool):
+        raise UserError(f"upside_down={upside_down!r} will not do: give True or False.")
