@@ -47,6 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", default="synthetic", help="a folder of face images, or 'synthetic'")
     parser.add_argument("--out", required=True, help="the run's folder; an interrupted run in it goes on")
     parser.add_argument("--images", type=int, default=2048, help="how many embedded faces, for 'synthetic'")
+    parser.add_argument("--frame", default="head", help="head or face: what 'synthetic' shows")
+    parser.add_argument("--renew", type=int, default=0, help="epochs until 'synthetic' brings new people")
     groups = {}
     for kind in (ModelConfig, TrainConfig):
         names = [field for field in dataclasses.fields(kind)]
@@ -58,8 +60,9 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = vars(parser.parse_args(arguments))
     try:
         model_config, train_config = (kind(**{n: chosen[n] for n in names}) for kind, names in groups.items())
+        drawn = {name: chosen[name] for name in ("frame", "renew")}
         dataset = open_dataset(
-            chosen["data"], "train", chosen["images"], model_config.size, train_config.seed
+            chosen["data"], "train", chosen["images"], model_config.size, train_config.seed, **drawn
         )
         record = fit(dataset, model_config, train_config, chosen["out"])
     except UserError as error:

@@ -8,6 +8,7 @@ that keeps the face where it is. All of it is our own design; only the camera is
 book's data card describes the set.
 """
 
+import copy
 import hashlib
 from numbers import Integral, Real
 from typing import NamedTuple
@@ -70,7 +71,8 @@ class SyntheticFaces(torch.utils.data.Dataset):
     only there. `shadows`: the head throws shadows on itself. `glasses`: half of the images show glasses,
     whoever it is. `frame`: "head" shows all of the head, "face" what a cropper of photographs cuts out,
     `side` times as wide as eyes and mouth are apart, in [1, 4]. `upside_down`: pictures and truth are turned
-    by 180 degrees. Item i is the same whatever `count` is and however it is read.
+    by 180 degrees. `renew`: after how many epochs training goes on with new people, see `epoch`; 0: never.
+    Item i is the same whatever `count` is and however it is read.
     Raises UserError for arguments outside of these.
 
     Items: `image` (3, S, S) in [0, 1]; `identity` int64, unique across splits; in the view's frame `depth`
@@ -85,16 +87,18 @@ class SyntheticFaces(torch.utils.data.Dataset):
     def __init__(
         self, split="train", count=4096, size=64, seed=0, background="plain", yaw=None, per_identity=8,
         planted=None, shadows=False, glasses=False, frame="head", side=framing.SIDE,
-        upside_down=False,
+        upside_down=False, renew=0,
     ):  # fmt: skip
         if yaw is None:
             yaw = framing.YAW if frame == "face" else YAW
         _check(split, count, size, seed, background, yaw, per_identity, planted, shadows, glasses)
         _check_frame(frame, side, upside_down)
+        _check_whole("renew", renew, 0)
         self.split, self.count, self.size, self.seed = split, int(count), int(size), int(seed)
         self.background, self.yaw, self.per_identity = background, float(yaw), int(per_identity)
         self.planted, self.shadows, self.glasses, self.fov = planted, bool(shadows), bool(glasses), FOV
         self.frame, self.side, self.upside_down = frame, float(side), upside_down
+        self.renew, self.stage = int(renew), 0
 
     def __len__(self) -> int:
         return self.count
@@ -102,11 +106,22 @@ class SyntheticFaces(torch.utils.data.Dataset):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         return {name: value[0] for name, value in self.batch([index]).items()}
 
+    def epoch(self, number: int) -> "SyntheticFaces":
+        """The set to train on in an epoch, counted from 0: every `renew` epochs one of other people.
+
+        Their identities go on counting, so that nobody comes twice, and nobody from another split."""
+        if not self.renew:
+            return self
+        later = copy.copy(self)
+        later.stage = number // self.renew
+        return later
+
     def fingerprint(self) -> str:
         """Names everything that the items depend on, in one line."""
         options = (
             self.planted, self.shadows and "shadows", self.glasses and "glasses",
             self.frame == "face" and f"face{self.side:g}", self.upside_down and "upside-down",
+            self.renew and f"renew{self.renew}", self.stage and f"stage{self.stage}",
         )  # fmt: skip
         return (
             f"{VERSION}/{self.split}/{self.count}x{self.size}px/seed{self.seed}/{self.background}"
@@ -118,7 +133,7 @@ class SyntheticFaces(torch.utils.data.Dataset):
         every machine."""
         digest = hashlib.sha256()
         for index in range(self.count):
-            drawn = self._draw(index)
+            drawn = self._draw(self._position(index))
             numbers = (*vars(drawn.p).values(), *drawn.pose, *drawn.light, *drawn.backdrop)
             digest.update(" ".join(f"{float(n):.6f}" for n in numbers).encode())
             if drawn.glasses is not None:
@@ -133,9 +148,11 @@ class SyntheticFaces(torch.utils.data.Dataset):
         return {name: torch.stack([item[name] for item in items]) for name in items[0]}
 
     def _position(self, index: int) -> int:
+        """Where an item stands in the row of all pictures that there could be."""
         if not -self.count <= index < self.count:
             raise IndexError(f"item {index} of a data set of {self.count}")
-        return int(index) % self.count
+        people = -(-self.count // self.per_identity)
+        return int(index) % self.count + self.stage * people * self.per_identity
 
     def _item(self, index: int, truth: bool) -> dict[str, Tensor]:
         drawn = self._draw(index)
@@ -192,12 +209,17 @@ def _light(u: ndarray) -> Tensor:
     return torch.tensor([*weights, *toward / np.sqrt((toward * toward).sum())], dtype=torch.float32)
 
 
+def _is_whole(value, least: int) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
+
+
+def _check_whole(name: str, value, least: int) -> None:
+    if not _is_whole(value, least):
+        raise UserError(f"{name}={value!r} will not do: give a whole number of at least {least}.")
+
+
 def _check(split, count, size, seed, background, yaw, per_identity, planted, shadows, glasses) -> None:
     """Raises UserError for the first argument that will not do."""
-
-    def whole(value, least):
-        return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
-
     if split not in SPLITS:
         raise UserError(f"split={split!r} is not one of the splits: choose one of {', '.join(SPLITS)}.")
     if background not in BACKGROUNDS:
@@ -205,9 +227,8 @@ def _check(split, count, size, seed, background, yaw, per_identity, planted, sha
     if planted is not None and planted not in PLANTED:
         raise UserError(f"planted={planted!r} is unknown: choose None or one of {', '.join(PLANTED)}.")
     for name, value, least in (("count", count, 1), ("seed", seed, 0), ("per_identity", per_identity, 1)):
-        if not whole(value, least):
-            raise UserError(f"{name}={value!r} will not do: give a whole number of at least {least}.")
-    if not whole(size, 16) or size % 16:
+        _check_whole(name, value, least)
+    if not _is_whole(size, 16) or size % 16:
         raise UserError(f"size={size!r} will not do: give a multiple of 16 pixels, such as 64.")
     if not isinstance(yaw, Real) or not 0 < yaw <= 90:
         raise UserError(f"yaw={yaw!r} will not do: give degrees above 0 and up to 90.")
