@@ -1,7 +1,8 @@
 """Batches for training, in one global order that is dealt out to the processes that train together.
 
 Images that fit into memory are kept there as bytes, on the device; larger sets are read from disk as they
-are needed, by worker processes, and shards are streamed.
+are needed, by worker processes, and shards are streamed. Drawn faces that are to be renewed are drawn ahead,
+by a process of their own, while those before them are in use.
 """
 
 from collections.abc import Iterator
@@ -11,7 +12,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from igc.config import ModelConfig, TrainConfig
-from igc.data import Prepared, read_images
+from igc.data import Prepared, as_bytes, read_images
+from igc.data.renewal import Renewal
 from igc.data.shards import ShardStream, stream
 from igc.errors import UserError
 
@@ -31,7 +33,9 @@ class Feed:
         self.share = config.batch_size // ranks
         fits = len(dataset) * 3 * dataset.size**2 <= config.memory * 2**30
         self.streams = not fits and isinstance(dataset, Prepared) and dataset.card["kind"] == "shards"
-        self.images = read_images(dataset).to(self.device) if fits else None
+        self.renew, self.stage, self.renewal = getattr(dataset, "renew", 0), 0, None
+        self.images = read_images(dataset).to(self.device) if fits and not self.renew else None
+        self.keeps = fits
         self.steps = max(1, len(dataset) // config.batch_size)
         """Steps in an epoch: whole batches, a multiple of `config.accumulate` of them; of shards no more than
         the shortest process has."""
@@ -71,14 +75,21 @@ class Feed:
             yield from self._streamed(epoch, start)
             return
         chosen = self._chosen(epoch, start)
-        if self.images is not None:
+        dataset = self.dataset.epoch(epoch) if self.renew else self.dataset
+        if self.keeps and (not self.renew or self._reach(epoch)):
+            images = self.images  # these, even if others are kept before the last batch was taken
             for indices in chosen:
-                yield self.images[indices].to(self.device).float() / 255
+                yield images[indices].to(self.device).float() / 255
+            return
+        if self.keeps:  # an epoch that is over, whose images are gone
+            for indices in chosen:
+                images = as_bytes(dataset.batch(indices.tolist(), truth=False)["image"])
+                yield images.to(self.device).float() / 255
             return
         pinned = self.device.type == "cuda"
         own = torch.Generator()  # so that the run's random numbers do not depend on where it was resumed
         loader = DataLoader(
-            _Read(self.dataset, chosen),
+            _Read(dataset, chosen),
             batch_size=None,
             num_workers=WORKERS,
             pin_memory=pinned,
@@ -86,6 +97,30 @@ class Feed:
         )
         for images in loader:
             yield images.to(self.device, non_blocking=True).float() / 255
+
+    def _reach(self, epoch: int) -> bool:
+        """Brings the images of an epoch into memory, and has those drawn that follow them; False if the epoch
+        is of a stage that is over."""
+        stage = epoch // self.renew
+        if self.images is not None and stage <= self.stage:
+            return stage == self.stage
+        if self.renewal is not None and stage == self.stage + 1:
+            images = self.renewal.take()
+        else:
+            with torch.random.fork_rng(devices=[]):  # the run's random numbers do not depend on this either
+                images = read_images(self.dataset.epoch(epoch))
+        self.close()
+        self.images, self.stage = images.to(self.device), stage
+        following = (stage + 1) * self.renew
+        if following < self.config.epochs:
+            self.renewal = Renewal(self.dataset.epoch(following))
+        return True
+
+    def close(self) -> None:
+        """Ends the process that draws ahead, if there is one."""
+        if self.renewal is not None:
+            self.renewal.close()
+        self.renewal = None
 
     def _chosen(self, epoch: int, start: int) -> list[Tensor]:
         """The indices of every step's images for this process, in an order that depends on seed and epoch."""

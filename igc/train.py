@@ -55,6 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
         "a shipped model or a run's folder to start from; options of the model that are not given are its own"
     )
     parser.add_argument("--init", help=how)
+    parser.add_argument("--frame", default="head", help="head or face: what 'synthetic' shows")
+    parser.add_argument("--renew", type=int, default=0, help="epochs until 'synthetic' brings new people")
     groups = {}
     for kind in (ModelConfig, TrainConfig):
         names = [field for field in dataclasses.fields(kind)]
@@ -69,8 +71,9 @@ def main(arguments: list[str] | None = None) -> int:
             given = {k: {n: chosen[n] for n in names if chosen[n] is not None} for k, names in groups.items()}
             model_config = config_like(chosen["init"], given[ModelConfig])
             train_config = TrainConfig(**given[TrainConfig])
+            drawn = {name: chosen[name] for name in ("frame", "renew")}
             dataset = open_dataset(
-                chosen["data"], "train", chosen["images"], model_config.size, train_config.seed
+                chosen["data"], "train", chosen["images"], model_config.size, train_config.seed, **drawn
             )
             record = fit(dataset, model_config, train_config, chosen["out"], init=chosen["init"])
     except UserError as error:

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from igc.data.framing import FRAMES, SIDE
 from igc.data.regions import LABELS
 from igc.data.synthetic import BACKGROUNDS, PLANTED, SPLITS, SyntheticFaces
 from igc.errors import UserError
@@ -80,7 +81,8 @@ def _card(dataset: SyntheticFaces, pixels: str) -> dict:
         "split": dataset.split, "images": len(dataset), "size": dataset.size, "seed": dataset.seed,
         "people": -(-len(dataset) // dataset.per_identity), "planted": dataset.planted,
         "background": dataset.background, "shadows": dataset.shadows, "glasses": dataset.glasses,
-        "labels": list(LABELS),
+        "frame": dataset.frame, "side": dataset.side if dataset.frame == "face" else None,
+        "yaw": dataset.yaw, "upside_down": dataset.upside_down, "labels": list(LABELS),
         "parameters_sha256": dataset.checksum(),
         "pixels_sha256": pixels,
     }  # fmt: skip
@@ -97,6 +99,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--planted", help=", ".join(PLANTED))
     parser.add_argument("--shadows", action="store_true")
     parser.add_argument("--glasses", action="store_true")
+    parser.add_argument("--frame", default="head", help=", ".join(FRAMES))
+    parser.add_argument(
+        "--side", type=float, default=SIDE, help="width of the face's frame, see SyntheticFaces"
+    )
+    parser.add_argument("--yaw", type=float, help="largest yaw in degrees")
+    parser.add_argument("--upside-down", action="store_true")
     chosen = vars(parser.parse_args(arguments))
     out = chosen.pop("out")
     try:

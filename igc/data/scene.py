@@ -9,14 +9,15 @@ from numpy import ndarray
 from torch import Tensor
 
 from igc import geometry
-from igc.data import heads, paint, regions
+from igc.data import framing, heads, paint, regions
 from igc.data.heads import Parameters
 from igc.data.landmarks import landmark_places, surface_points
 from igc.raster import grid
 
 FOV = math.radians(10)
 OCCLUSION = 0.006
-"""A landmark is hidden when the surface seen at its pixel is nearer than it by more than this depth."""
+"""A landmark is hidden when the surface seen at its pixel is nearer than it by more than this depth (of an
+unscaled head)."""
 SHAPES = 9
 """Discs and boxes in a cluttered background."""
 BACKDROP = 5 + 8 * SHAPES
@@ -45,11 +46,16 @@ class View(NamedTuple):
 
 
 class Head:
-    """A head as vertices (H, W, 3) at zero pose, with their normals and surface coordinates (5, H, W)."""
+    """A head as vertices (H, W, 3) at zero pose, with their normals and surface coordinates (5, H, W); with
+    `side`, placed as the face framing asks (see `framing`)."""
 
-    def __init__(self, p: Parameters):
+    def __init__(self, p: Parameters, side: float | None = None):
         self.p, self.surface = p, heads.surface_coordinates(p)
-        self.points = heads.head_points(p, self.surface)
+        self.natural = self.points = heads.head_points(p, self.surface)
+        self.placement = None
+        if side is not None:
+            self.placement = framing.placement(p, side, FOV)
+            self.points = self.placement.of(self.natural)
         self.normals = _normals(self.points)
         attributes = np.concatenate((self.surface, paint.skin(p, self.surface)))
         self.attributes = np.ascontiguousarray(attributes.reshape(8, -1).T)
@@ -57,7 +63,7 @@ class Head:
     def look(self, pose: Tensor, size: int, shadow_of: ndarray | None = None) -> View:
         """What a camera of `size` pixels sees of the head at a pose (6,); with shadows of the light from the
         direction `shadow_of` (3,) of the view, if given."""
-        points, normals = self._posed(pose)
+        points, normals = self._posed(self.points, pose), self._turned(self.normals, pose)
         depth = points[..., 2:]
         pixels = points * (geometry.focal_length(size, FOV) / depth) + 0.5 * size
         pixels[..., 2:] = depth
@@ -65,7 +71,8 @@ class Head:
         seen, depth, corners, weights = _rasterise(pixels, size, facing)
         columns = [self.attributes, normals.reshape(-1, 3)]
         if shadow_of is not None:
-            columns.append(_lit(points, shadow_of).reshape(-1, 1))
+            blocking = points if self.placement is None else self._posed(self.natural, pose)
+            columns.append(_lit(blocking, shadow_of).reshape(-1, 1))
         table = torch.from_numpy(np.concatenate(columns, axis=1))
         mix = torch.nn.functional.embedding_bag
         values = mix(corners, table, per_sample_weights=weights, mode="sum").numpy()
@@ -73,12 +80,22 @@ class Head:
         lit = np.float32(1) if shadow_of is None else values[:, 11]
         return View(seen, depth, surface[:5], surface[5:], values[:, 8:11], lit)
 
-    def _posed(self, pose: Tensor) -> tuple[ndarray, ndarray]:
-        """Vertices and normals (H, W, 3) in the view."""
+    def _posed(self, points: ndarray, pose: Tensor) -> ndarray:
+        """Vertices (H, W, 3) in the view."""
+        return self._turned(points - CENTRE, pose) + (CENTRE + pose[3:].numpy())
+
+    def _turned(self, vectors: ndarray, pose: Tensor) -> ndarray:
+        """Directions (H, W, 3) in the view."""
         turn = geometry.rotation_matrix(pose[:3]).numpy().T.copy()
-        shift = CENTRE + pose[3:].numpy()
-        points, normals = (part.reshape(-1, 3) @ turn for part in (self.points - CENTRE, self.normals))
-        return (points + shift).reshape(self.points.shape), normals.reshape(self.points.shape)
+        return (vectors.reshape(-1, 3) @ turn).reshape(vectors.shape)
+
+    def framed(self, pose: Tensor) -> Tensor:
+        """The pose (6,) at which the picture is taken: in the face framing, one that keeps the face there."""
+        return pose if self.placement is None else framing.kept(self._landmark_points(), pose, FOV)
+
+    def _landmark_points(self) -> Tensor:
+        """The landmarks (68, 3) at zero pose."""
+        return torch.from_numpy(surface_points(self.points, landmark_places(self.p)))
 
     def maps(self, pose: Tensor, size: int) -> dict[str, Tensor]:
         """Depth, normals, albedo and labels at a pose, at the centres of the pixels."""
@@ -98,13 +115,13 @@ class Head:
     def landmarks(self, pose: Tensor, depth: Tensor) -> dict[str, Tensor]:
         """Landmarks in pixels and in the camera frame, and which are seen in the depth map (S, S)."""
         size = depth.shape[-1]
-        points = torch.from_numpy(surface_points(self.points, landmark_places(self.p)))
-        points = geometry.transform(points[None], pose[None])[0]
+        points = geometry.transform(self._landmark_points()[None], pose[None])[0]
         pixels = geometry.points_to_pixels(points, size, FOV)[:, :2]
         at = pixels.floor().long()
         inside = ((at >= 0) & (at < size)).all(dim=-1)
         x, y = at.clamp(0, size - 1).unbind(-1)
-        nearer = (depth[y, x] > 0) & (depth[y, x] < points[:, 2] - OCCLUSION)
+        slack = OCCLUSION * (1 if self.placement is None else self.placement.scale)
+        nearer = (depth[y, x] > 0) & (depth[y, x] < points[:, 2] - slack)
         return {"landmarks": pixels, "landmarks_visible": inside & ~nearer, "landmarks_3d": points}
 
 
@@ -218,7 +235,9 @@ def _draw_glasses(image, depth, head: Head, pose: Tensor, shade: float, u: ndarr
     """Draws glasses onto `image` (size^2, 3), where they are nearer than `depth` (size^2,)."""
     if u[0] >= 0.5:
         return
-    points = geometry.transform(torch.from_numpy(_frame(head, u))[None], pose[None])
+    strips = _frame(head, u)
+    strips = strips if head.placement is None else head.placement.of(strips)
+    points = geometry.transform(torch.from_numpy(strips)[None], pose[None])
     pixels = geometry.points_to_pixels(points, size, FOV)[0].numpy()
     colour = np.array((0.04, 0.035, 0.03)) + (0.3 * u[5]) * np.array((1.0, 0.7, 0.4))
     for piece in pixels:
@@ -231,7 +250,7 @@ def _frame(head: Head, u: ndarray) -> ndarray:
     """The rims, the bridge and the arms of glasses as five strips (5, 2, K, 3) at zero pose."""
     p, t = head.p, 0.16 + 0.16 * u[1]
     wide, high, square = 2.25 + 0.3 * u[2], 1.6 + 0.5 * u[3], 0.6 + 0.4 * u[4]
-    nose, ear = surface_points(head.points, np.array(((0.0, p.eye_y + 0.3), (LATERAL_EAR, p.eye_y))))
+    nose, ear = surface_points(head.natural, np.array(((0.0, p.eye_y + 0.3), (LATERAL_EAR, p.eye_y))))
     x0, y0 = max(p.eye_x, wide + 0.75), p.eye_y + 0.15
     around = np.linspace(0, 2 * np.pi, 40)
     cos, sin = (np.sign(f) * np.abs(f) ** square for f in (np.cos(around), np.sin(around)))

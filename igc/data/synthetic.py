@@ -3,10 +3,12 @@
 Drawn uniformly unless said otherwise, by seed: an identity from `heads.SHAPE` and `paint.COLOUR`; for every
 image of it an expression from `heads.EXPRESSION`, yaw within +-`yaw` degrees, pitch within +-20 and roll
 within +-10 degrees (both triangular, commonest at 0), translation within +-0.005, a light and a background.
-The camera sees 10 degrees. All of it is our own design; only the camera is the paper's family's. The book's
-data card describes the set.
+The camera sees 10 degrees. In the face framing (see `framing`) the translation across the picture is the one
+that keeps the face where it is. All of it is our own design; only the camera is the paper's family's. The
+book's data card describes the set.
 """
 
+import copy
 import hashlib
 from numbers import Integral, Real
 from typing import NamedTuple
@@ -17,18 +19,20 @@ from numpy import ndarray
 from torch import Tensor
 
 from igc import geometry
-from igc.data import heads, scene
+from igc.data import framing, heads, scene
+from igc.data.framing import FRAMES
 from igc.data.heads import Parameters
 from igc.data.planted import CODES, IDENTITY, NUMBERS, PLANTED, planted_identity
 from igc.data.regions import FACE_PARTS, LABELS
 from igc.data.scene import FOV
+from igc.data.upside_down import upside_down as turned_around
 from igc.errors import UserError
 
 VERSION = "synthetic-2"
 """Changes whenever the same arguments would give other images."""
 SPLITS = ("train", "validation", "test")
 BACKGROUNDS = ("plain", "clutter")
-PITCH, ROLL, SHIFT = 20.0, 10.0, 0.005
+PITCH, YAW, ROLL, SHIFT = 20.0, 45.0, 10.0, 0.005
 AMBIENT, DIFFUSE, SIDEWAYS = (0.3, 0.6), (0.4, 0.7), 0.8
 """Ranges of the light's weights, and of x and y of its direction (x, y, -1) before it is normalised."""
 BENCHMARK = {"train": 8192, "validation": 1000, "test": 1000}
@@ -62,10 +66,14 @@ class SyntheticFaces(torch.utils.data.Dataset):
 
     `split`: train, validation or test, with different people. `count`: how many images. `size`: pixels of a
     side, a multiple of 16. `seed`: another seed is another world of people. `background`: plain (a soft
-    gradient) or clutter. `yaw`: largest yaw in degrees, in (0, 90]. `per_identity`: images of each person, in
-    a row. `planted`: one of PLANTED, to write identity only there. `shadows`: the head throws shadows on
-    itself. `glasses`: half of the images show glasses, whoever it is. Item i is the same whatever `count` is
-    and however it is read. Raises UserError for arguments outside of these.
+    gradient) or clutter. `yaw`: largest yaw in degrees, in (0, 90]; if not given 45, or 20 where the frame is
+    the face. `per_identity`: images of each person, in a row. `planted`: one of PLANTED, to write identity
+    only there. `shadows`: the head throws shadows on itself. `glasses`: half of the images show glasses,
+    whoever it is. `frame`: "head" shows all of the head, "face" what a cropper of photographs cuts out,
+    `side` times as wide as eyes and mouth are apart, in [1, 4]. `upside_down`: pictures and truth are turned
+    by 180 degrees. `renew`: after how many epochs training goes on with new people, see `epoch`; 0: never.
+    Item i is the same whatever `count` is and however it is read.
+    Raises UserError for arguments outside of these.
 
     Items: `image` (3, S, S) in [0, 1]; `identity` int64, unique across splits; in the view's frame `depth`
     (S, S), 0 on the background, `normal` and `albedo` (3, S, S), `labels` (S, S) int64 (see LABELS); the same
@@ -77,13 +85,20 @@ class SyntheticFaces(torch.utils.data.Dataset):
     """
 
     def __init__(
-        self, split="train", count=4096, size=64, seed=0, background="plain", yaw=45.0, per_identity=8,
-        planted=None, shadows=False, glasses=False,
+        self, split="train", count=4096, size=64, seed=0, background="plain", yaw=None, per_identity=8,
+        planted=None, shadows=False, glasses=False, frame="head", side=framing.SIDE,
+        upside_down=False, renew=0,
     ):  # fmt: skip
+        if yaw is None:
+            yaw = framing.YAW if frame == "face" else YAW
         _check(split, count, size, seed, background, yaw, per_identity, planted, shadows, glasses)
+        _check_frame(frame, side, upside_down)
+        _check_whole("renew", renew, 0)
         self.split, self.count, self.size, self.seed = split, int(count), int(size), int(seed)
         self.background, self.yaw, self.per_identity = background, float(yaw), int(per_identity)
         self.planted, self.shadows, self.glasses, self.fov = planted, bool(shadows), bool(glasses), FOV
+        self.frame, self.side, self.upside_down = frame, float(side), upside_down
+        self.renew, self.stage = int(renew), 0
 
     def __len__(self) -> int:
         return self.count
@@ -91,9 +106,23 @@ class SyntheticFaces(torch.utils.data.Dataset):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         return {name: value[0] for name, value in self.batch([index]).items()}
 
+    def epoch(self, number: int) -> "SyntheticFaces":
+        """The set to train on in an epoch, counted from 0: every `renew` epochs one of other people.
+
+        Their identities go on counting, so that nobody comes twice, and nobody from another split."""
+        if not self.renew:
+            return self
+        later = copy.copy(self)
+        later.stage = number // self.renew
+        return later
+
     def fingerprint(self) -> str:
         """Names everything that the items depend on, in one line."""
-        options = (self.planted, "shadows" if self.shadows else None, "glasses" if self.glasses else None)
+        options = (
+            self.planted, self.shadows and "shadows", self.glasses and "glasses",
+            self.frame == "face" and f"face{self.side:g}", self.upside_down and "upside-down",
+            self.renew and f"renew{self.renew}", self.stage and f"stage{self.stage}",
+        )  # fmt: skip
         return (
             f"{VERSION}/{self.split}/{self.count}x{self.size}px/seed{self.seed}/{self.background}"
             f"/yaw{self.yaw:g}/{self.per_identity}each" + "".join(f"/{name}" for name in options if name)
@@ -104,7 +133,7 @@ class SyntheticFaces(torch.utils.data.Dataset):
         every machine."""
         digest = hashlib.sha256()
         for index in range(self.count):
-            drawn = self._draw(index)
+            drawn = self._draw(self._position(index))
             numbers = (*vars(drawn.p).values(), *drawn.pose, *drawn.light, *drawn.backdrop)
             digest.update(" ".join(f"{float(n):.6f}" for n in numbers).encode())
             if drawn.glasses is not None:
@@ -119,13 +148,16 @@ class SyntheticFaces(torch.utils.data.Dataset):
         return {name: torch.stack([item[name] for item in items]) for name in items[0]}
 
     def _position(self, index: int) -> int:
+        """Where an item stands in the row of all pictures that there could be."""
         if not -self.count <= index < self.count:
             raise IndexError(f"item {index} of a data set of {self.count}")
-        return int(index) % self.count
+        people = -(-self.count // self.per_identity)
+        return int(index) % self.count + self.stage * people * self.per_identity
 
     def _item(self, index: int, truth: bool) -> dict[str, Tensor]:
         drawn = self._draw(index)
-        head, pose, light = scene.Head(drawn.p), drawn.pose, drawn.light
+        head, light = scene.Head(drawn.p, self.side if self.frame == "face" else None), drawn.light
+        pose = head.framed(drawn.pose)
         image = scene.photograph(
             head, pose, light, self.size, drawn.backdrop, self.background == "clutter", self.shadows,
             drawn.glasses,
@@ -139,7 +171,7 @@ class SyntheticFaces(torch.utils.data.Dataset):
             out |= head.landmarks(pose, out["depth"])
             direction = light[2:] @ geometry.rotation_matrix(pose[:3])
             out |= {"pose": pose, "light": torch.cat((light[:2], direction))}
-        return out
+        return turned_around(out) if self.upside_down else out
 
     def _draw(self, index: int) -> Draw:
         """All that picture `index` is made of; each kind of it comes from a stream of its own."""
@@ -177,12 +209,17 @@ def _light(u: ndarray) -> Tensor:
     return torch.tensor([*weights, *toward / np.sqrt((toward * toward).sum())], dtype=torch.float32)
 
 
+def _is_whole(value, least: int) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
+
+
+def _check_whole(name: str, value, least: int) -> None:
+    if not _is_whole(value, least):
+        raise UserError(f"{name}={value!r} will not do: give a whole number of at least {least}.")
+
+
 def _check(split, count, size, seed, background, yaw, per_identity, planted, shadows, glasses) -> None:
     """Raises UserError for the first argument that will not do."""
-
-    def whole(value, least):
-        return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
-
     if split not in SPLITS:
         raise UserError(f"split={split!r} is not one of the splits: choose one of {', '.join(SPLITS)}.")
     if background not in BACKGROUNDS:
@@ -190,12 +227,22 @@ def _check(split, count, size, seed, background, yaw, per_identity, planted, sha
     if planted is not None and planted not in PLANTED:
         raise UserError(f"planted={planted!r} is unknown: choose None or one of {', '.join(PLANTED)}.")
     for name, value, least in (("count", count, 1), ("seed", seed, 0), ("per_identity", per_identity, 1)):
-        if not whole(value, least):
-            raise UserError(f"{name}={value!r} will not do: give a whole number of at least {least}.")
-    if not whole(size, 16) or size % 16:
+        _check_whole(name, value, least)
+    if not _is_whole(size, 16) or size % 16:
         raise UserError(f"size={size!r} will not do: give a multiple of 16 pixels, such as 64.")
     if not isinstance(yaw, Real) or not 0 < yaw <= 90:
         raise UserError(f"yaw={yaw!r} will not do: give degrees above 0 and up to 90.")
     for name, value in (("shadows", shadows), ("glasses", glasses)):
         if not isinstance(value, bool):
             raise UserError(f"{name}={value!r} will not do: give True or False.")
+
+
+def _check_frame(frame, side, upside_down) -> None:
+    """Raises UserError for a framing that is none."""
+    low, high = framing.SIDES
+    if frame not in FRAMES:
+        raise UserError(f"frame={frame!r} is unknown: choose one of {', '.join(FRAMES)}.")
+    if not isinstance(side, Real) or not low <= side <= high:
+        raise UserError(f"side={side!r} will not do: give a number from {low:g} to {high:g}.")
+    if not isinstance(upside_down, bool):
+        raise UserError(f"upside_down={upside_down!r} will not do: give True or False.")

@@ -44,6 +44,30 @@ def test_the_card_names_the_set(written):
     assert card["people"] == 1 and len(card["pixels_sha256"]) == 64
 
 
+def test_framed_and_turned_faces_are_written_with_their_truth(tmp_path):
+    ask = [
+        "--count",
+        "2",
+        "--size",
+        "32",
+        "--frame",
+        "face",
+        "--side",
+        "2.44",
+        "--yaw",
+        "45",
+        "--upside-down",
+    ]
+    assert export.main(["--out", str(tmp_path), *ask]) == 0
+    data = SyntheticFaces("train", 2, 32, frame="face", side=2.44, yaw=45.0, upside_down=True)
+    stored = load_file(tmp_path / "truth-000.safetensors")
+    for name in ("depth", "canonical_depth", "pose", "landmarks", "light"):
+        torch.testing.assert_close(stored[name], data.batch(range(2))[name])
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert card["data"] == data.fingerprint()
+    assert (card["frame"], card["side"], card["yaw"], card["upside_down"]) == ("face", 2.44, 45.0, True)
+
+
 def test_a_folder_in_use_and_a_bad_argument_are_refused(written, capsys):
     with pytest.raises(UserError, match="holds a data set already"):
         export.export(SyntheticFaces("test", 2, 16), written)
