@@ -15,7 +15,8 @@ from igc.data import FACE_PARTS, SyntheticFaces, read_all
 from igc.errors import UserError
 from igc.files import make_folder, write_text, writing
 from igc.model import IGCNet
-from igc.segment import masks_to_labels
+from igc.outputs import Output
+from igc.prediction import CHUNK, described, through
 
 COLUMNS = (
     "nmi", "ari", "iou", "nme", "side", "mad", "relief_ratio", "yaw_slope", "yaw_error", "pitch_error",
@@ -23,26 +24,26 @@ COLUMNS = (
     "silhouette", "foreground_iou", "parts_alive", "error_ratio",
 )  # fmt: skip
 
+NEEDED = ("labels", "depth", "normal", "pose", "light", "canonical_depth", "canonical_labels")
+
 
 def load_truth(split: str, count: int, size: int, seed: int = 0) -> dict[str, Tensor]:
     """`count` embedded faces of a split with all their truth, stacked."""
     return read_all(SyntheticFaces(split, count, size, seed))
 
 
-@torch.no_grad()
-def explain(model: IGCNet, images: Tensor, chunk: int = 64) -> dict[str, Tensor]:
-    """What the protocol needs of the model's output, for images (N, 3, S, S)."""
-    model.eval()
-    rows = []
-    for part in images.split(chunk):
-        out = model(part.to(next(model.parameters()).device))
-        rows.append({
-            "labels": masks_to_labels(out.view_parts), "depth": out.view_depth, "normal": out.view_normal,
-            "pose": out.pose, "light": out.light,
-            "error": (out.image.cpu() - part).abs().mean(dim=(1, 2, 3)),
-            "blank_error": (out.background.cpu() - part).abs().mean(dim=(1, 2, 3)),
-        })  # fmt: skip
-    return {name: torch.cat([row[name].cpu() for row in rows]) for name in rows[0]}
+def explain(model: IGCNet, images: Tensor, chunk: int = CHUNK) -> dict[str, Tensor]:
+    """What the protocol needs of what `model` says of images (N, 3, S, S): of `igc.predict`'s tensors those
+    in NEEDED, and the mean absolute errors (N,) of the drawing and of its background alone."""
+
+    def tell(part: Tensor, out: Output) -> dict[str, Tensor]:
+        found = described(model, out)
+        return {name: found[name] for name in NEEDED} | {
+            "error": (out.image - part).abs().mean(dim=(1, 2, 3)),
+            "blank_error": (out.background - part).abs().mean(dim=(1, 2, 3)),
+        }
+
+    return through(model, images, tell, chunk)
 
 
 def evaluate(model: IGCNet, fit: dict, test: dict) -> dict[str, float]:

@@ -110,7 +110,8 @@ FLOORS = [
     {"config", "files", "machine", "watch", "viewer", "schedule"},
     {"raster", "shading", "background", "capsules", "outputs", "networks", "losses", "meshes", "chapter"},
     {"model", "data"},
-    {"objective", "runs", "feed", "segment", "metrics", "floors", "views", "views3d", "stills"},
+    {"prediction", "metrics", "own_shape", "layout", "surfaces"},
+    {"objective", "runs", "feed", "segment", "floors", "views", "views3d", "stills"},
     {"figures", "export", "editing"},
     {
         "train",
