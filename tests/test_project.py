@@ -110,8 +110,20 @@ FLOORS = [
     {"config", "files", "machine", "watch", "viewer", "schedule"},
     {"raster", "shading", "background", "capsules", "outputs", "networks", "losses", "meshes", "chapter"},
     {"model", "data"},
-    {"prediction", "metrics", "own_shape", "layout", "surfaces"},
-    {"objective", "runs", "feed", "segment", "floors", "views", "views3d", "stills"},
+    {"prediction", "metrics"},
+    {
+        "objective",
+        "runs",
+        "feed",
+        "segment",
+        "surfaces",
+        "own_shape",
+        "layout",
+        "floors",
+        "views",
+        "views3d",
+        "stills",
+    },
     {"figures", "export", "editing"},
     {
         "train",
@@ -133,6 +145,9 @@ NARROW = {  # rooms that know less than their floor allows: each with all that i
     "chapter": {"errors", "config", "files"},
     "losses": {"ranks"},
     "metrics": {"geometry"},
+    "surfaces": {"geometry", "metrics"},
+    "own_shape": {"metrics", "surfaces"},
+    "layout": {"metrics"},
 }
 DRAWING = {"figures", "viewer", "widgets", "live", "analysis"}
 JUPYTER = {
