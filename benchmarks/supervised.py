@@ -30,7 +30,7 @@ WIDTH, GRID, BATCH, RATE = ModelConfig.width, 32, 16, 1e-3
 
 
 class Told(nn.Module):
-    """Images (B, 3, S, S) to canonical depth (B, S, S): the mean (S, S), and a departure from it in `unit`."""
+    """Images (B, 3, S, S) to canonical depth (B, S, S): `mean` (S, S), and a departure in `unit` from it."""
 
     def __init__(self, mean: Tensor, unit: float, width: int = WIDTH):
         super().__init__()
@@ -71,7 +71,7 @@ def train(truth: dict, epochs: int, seed: int) -> Told:
             loss.backward()
             optimiser.step()
             schedule.step()
-            total += float(loss) * len(index)
+            total += float(loss.detach()) * len(index)
         print(f"epoch {epoch + 1}: {total / len(front):.4f} of the variance of a head", flush=True)
     return model.eval()
 

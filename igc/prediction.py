@@ -27,28 +27,28 @@ def predict(model: IGCNet, images: Tensor, chunk: int = CHUNK) -> dict[str, Tens
     `chunk` images are explained at once, on the model's device and as in evaluation; whether it trains is
     left as it was. ValueError for images of another shape or type.
     """
-    rows = through(model, images, lambda part, out: described(model, out), chunk)
-    return {name: value[: len(images)] for name, value in rows.items()}
+    return through(model, images, lambda part, out: described(model, out), chunk)
 
 
 @torch.no_grad()
 def through(model: IGCNet, images: Tensor, tell, chunk: int = CHUNK) -> dict[str, Tensor]:
     """What `tell(images, output)` says of images, a dict of tensors, chunk after chunk and on the CPU.
 
-    Without images it is told of one that is black. Errors as those of `predict`."""
+    Errors as those of `predict`."""
     size = model.config.size
     if images.dim() != 4 or images.shape[1:] != (3, size, size) or not images.is_floating_point():
         found = f"{images.dtype} of shape {tuple(images.shape)}"
         raise ValueError(f"images must be floats of shape (B, 3, {size}, {size}), not {found}")
     device, trained, rows = next(model.parameters()).device, model.training, []
     model.eval()
+    some = images if len(images) else images.new_zeros(1, 3, size, size)  # even none have types and shapes
     try:
-        for part in (images if len(images) else images.new_zeros(1, 3, size, size)).split(chunk):
+        for part in some.split(chunk):
             part = part.to(device)
             rows.append({name: value.cpu() for name, value in tell(part, model(part)).items()})
     finally:
         model.train(trained)
-    return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+    return {name: torch.cat([row[name] for row in rows])[: len(images)] for name in rows[0]}
 
 
 def described(model: IGCNet, out: Output) -> dict[str, Tensor]:

@@ -20,7 +20,8 @@ from igc.errors import UserError
 from igc.files import make_folder, write_text, writing
 from igc.metrics import centroids
 from igc.model import IGCNet
-from igc.prediction import CHUNK, masks_to_labels, predict
+from igc.outputs import Output
+from igc.prediction import CHUNK, described, masks_to_labels, through
 
 __all__ = ["COLUMNS", "labels", "main", "masks_to_labels", "name_parts", "segment_folder"]
 
@@ -29,8 +30,13 @@ COLUMNS = ("file", "part", "name", "pixels", "share", "x", "y")
 
 
 def labels(model: IGCNet, images: Tensor, chunk: int = CHUNK) -> Tensor:
-    """Part labels (B, S, S) int64 of `images` (B, 3, S, S): 0 background, 1..M the parts."""
-    return predict(model, images, chunk)["labels"]
+    """Part labels (B, S, S) int64 of `images` (B, 3, S, S): 0 background, 1..M the parts; those of
+    `igc.predict`, without holding its other maps."""
+
+    def tell(part: Tensor, out: Output) -> dict[str, Tensor]:
+        return {"labels": described(model, out)["labels"]}
+
+    return through(model, images, tell, chunk)["labels"]
 
 
 def name_parts(found: Tensor, truth: Tensor, parts: int) -> list[str]:
