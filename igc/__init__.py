@@ -17,6 +17,7 @@ _HOME = {
     "TrainConfig": "igc.config",
     "UserError": "igc.errors",
     "fit": "igc.train",
+    "predict": "igc.prediction",
 }
 _ROOMS = (
     "analysis",
@@ -35,7 +36,7 @@ _ROOMS = (
     "views3d",
     "widgets",
 )
-__all__ = ["IGCNet", "ModelConfig", "TrainConfig", "UserError", "__version__", "fit"]
+__all__ = ["IGCNet", "ModelConfig", "TrainConfig", "UserError", "__version__", "fit", "predict"]
 
 
 def __getattr__(name: str):

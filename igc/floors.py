@@ -68,7 +68,12 @@ def commonest_label(fit_truth: Tensor, count: int) -> Tensor:
 def where_parts_start(size: int, count: int, parts: int = 6) -> Tensor:
     """Labels (N, S, S) 1..parts: where an untrained network has its parts, in the same place in all images.
     What it was told of faces scores this much; the rest it has learned."""
-    return (initial_depth(parts, size).argmin(dim=0) + 1).expand(count, -1, -1)
+    return (_start(parts, size).argmin(dim=0) + 1).expand(count, -1, -1)
+
+
+def _start(parts: int, size: int) -> Tensor:
+    """Depths (M, S, S) that the parts of an untrained network have."""
+    return initial_depth(parts, size)
 
 
 def flat_plane(test: dict) -> tuple[Tensor, Tensor]:

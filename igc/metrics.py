@@ -91,10 +91,7 @@ def depth_scores(depth: Tensor, normal: Tensor, truth: dict, face: Tensor) -> di
     Where nothing is predicted (depth 0) the largest depth predicted in the image stands in, and a normal
     towards the camera.
     """
-    missing = depth <= 0
-    filled = torch.where(missing, depth.flatten(1).amax(dim=1).clamp(min=1e-3)[:, None, None], depth)
-    towards = torch.tensor([0.0, 0.0, -1.0])[:, None, None]
-    normal = torch.where(missing[:, None], towards, normal)
+    filled, normal = where_nothing_is(depth, normal)
     cosine = (normal * truth["normal"]).sum(dim=1).clamp(-1, 1)
     side, angle, relief = [], [], []
     for i in range(len(depth)):
@@ -110,6 +107,15 @@ def depth_scores(depth: Tensor, normal: Tensor, truth: dict, face: Tensor) -> di
         "mad": float(torch.stack(angle).mean()),
         "relief_ratio": float(torch.stack(relief).mean()),
     }
+
+
+def where_nothing_is(depth: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
+    """View depth (N, S, S) and normals (N, 3, S, S) without gaps: where nothing is predicted (depth 0) the
+    largest depth predicted in the image stands in, and a normal towards the camera."""
+    missing = depth <= 0
+    filled = torch.where(missing, depth.flatten(1).amax(dim=1).clamp(min=1e-3)[:, None, None], depth)
+    towards = torch.tensor([0.0, 0.0, -1.0])[:, None, None]
+    return filled, torch.where(missing[:, None], towards, normal)
 
 
 def pose_scores(fit_pose: Tensor, fit_truth: Tensor, pose: Tensor, truth: Tensor) -> dict[str, float]:

@@ -19,23 +19,23 @@ from igc.errors import UserError, plain_warnings
 from igc.files import make_folder, write_text, writing
 from igc.metrics import centroids
 from igc.model import IGCNet
+from igc.outputs import Output
+from igc.prediction import CHUNK, described, masks_to_labels, through
+
+__all__ = ["COLUMNS", "labels", "main", "masks_to_labels", "name_parts", "segment_folder"]
 
 COLUMNS = ("file", "part", "name", "pixels", "share", "x", "y")
 """Of the table: `share` of the face; centroid in pixels of the label map, empty for an absent part."""
 
 
-def masks_to_labels(parts: Tensor) -> Tensor:
-    """Part coverage (B, M, S, S) to labels (B, S, S) int64: 0 where less than half of a pixel is face."""
-    return (parts.argmax(dim=1) + 1) * (parts.sum(dim=1) > 0.5)
+def labels(model: IGCNet, images: Tensor, chunk: int = CHUNK) -> Tensor:
+    """Part labels (B, S, S) int64 of `images` (B, 3, S, S): 0 background, 1..M the parts; those of
+    `igc.predict`, without holding its other maps."""
 
+    def tell(part: Tensor, out: Output) -> dict[str, Tensor]:
+        return {"labels": described(model, out)["labels"]}
 
-@torch.no_grad()
-def labels(model: IGCNet, images: Tensor, chunk: int = 64) -> Tensor:
-    """Part labels (B, S, S) int64 of `images` (B, 3, S, S): 0 background, 1..M the parts."""
-    device = next(model.parameters()).device
-    chunks = images.split(chunk) if len(images) else ()
-    found = [masks_to_labels(model(part.to(device)).view_parts).cpu() for part in chunks]
-    return torch.cat(found) if found else torch.zeros(0, *images.shape[-2:], dtype=torch.int64)
+    return through(model, images, tell, chunk)["labels"]
 
 
 def name_parts(found: Tensor, truth: Tensor, parts: int) -> list[str]:

@@ -44,7 +44,7 @@ def test_every_figure_of_the_protocol_is_there(model, data):
     row = evaluate.evaluate(model, *data)
     assert set(row) >= set(evaluate.COLUMNS)
     assert all(math.isfinite(value) for value in row.values())
-    for name in ("nmi", "iou", "silhouette", "foreground_iou"):
+    for name in ("nmi", "iou", "nmi_all", "iou_all", "covered", "layout_agreement", "silhouette"):
         assert 0 <= row[name] <= 1, name
     assert 0 <= row["parts_alive"] <= 3 and row["side"] > 0 and row["error_ratio"] > 0
 
@@ -53,14 +53,53 @@ def test_floors_have_the_figures_that_apply_to_them(data):
     rows = evaluate.evaluate_floors(*data, math.radians(10))
     labelled = {"six bands", "2 x 3 grid", "k-means", "where parts start", "commonest label (oracle)"}
     surfaces = {"flat plane", "mean depth", "posed mean face (oracle)"}
-    assert set(rows) == labelled | surfaces
+    assert set(rows) == labelled | surfaces | {"true labels (oracle)"}
     for name in labelled:
-        assert set(rows[name]) == {"nmi", "ari", "iou", "nme"}
+        assert set(rows[name]) == {"nmi", "ari", "iou", "nme", "nmi_all", "ari_all", "iou_all"}
         assert rows[name]["nmi"] > 0.05 and rows[name]["nme"] < 1
     for name in surfaces:
-        assert set(rows[name]) == {"side", "mad", "relief_ratio"}
+        regions = {"mad_nose", "mad_lips", "mad_chin"}
+        assert set(rows[name]) == {"side", "mad", "relief_ratio", "side_without_plane", "covered"} | regions
     side = [rows[name]["side"] for name in ("flat plane", "mean depth", "posed mean face (oracle)")]
     assert side == sorted(side, reverse=True)
+    assert rows["flat plane"]["covered"] == 1 > rows["posed mean face (oracle)"]["covered"] > 0.9
+    truth = rows["true labels (oracle)"]
+    assert set(truth) == {"own_shape", "following", "layout_agreement"}
+    assert truth["own_shape"] == pytest.approx(1) and 0.5 < truth["layout_agreement"] < 1
+
+
+def test_the_truth_scores_best_in_everything(data):
+    test = data[1]
+    found = evaluate.all_part_scores(test["labels"], test["labels"])
+    assert found == pytest.approx(dict.fromkeys(("nmi", "ari", "iou", "nmi_all", "ari_all", "iou_all"), 1))
+    found = evaluate.all_surface_scores(test["depth"], test["normal"], test)
+    wanted = {"side": 0, "mad": 0, "relief_ratio": 1, "side_without_plane": 0, "covered": 1}
+    wanted |= dict.fromkeys(("mad_nose", "mad_lips", "mad_chin"), 0)
+    assert found == pytest.approx(wanted, abs=0.05)
+
+
+def test_scores_of_the_head_see_what_is_outside_of_its_front(data):
+    truth = data[1]["labels"]
+    found = evaluate.all_part_scores(torch.where(truth > 6, 7, truth), truth)
+    assert found["nmi"] == pytest.approx(1) and found["nmi_all"] < 0.99
+    assert 6 / 9 < found["iou_all"] < 7 / 9, "three regions share one label"
+
+
+def test_a_frame_that_is_asked_for_reaches_the_faces(model, tmp_path, monkeypatch):
+    asked = []
+
+    class Faces(evaluate.SyntheticFaces):
+        def __init__(self, *given, **options):
+            asked.append(options)
+            super().__init__(*given)
+
+    model.save_pretrained(tmp_path / "mine")
+    monkeypatch.setattr(evaluate, "SyntheticFaces", Faces)
+    monkeypatch.setattr(evaluate, "evaluate", lambda *given: {"nmi": 0.5})
+    monkeypatch.setattr(evaluate, "evaluate_floors", lambda *given: {})
+    given = [str(tmp_path / "mine"), "--count", "16", "--out", str(tmp_path / "figures.json")]
+    assert evaluate.main([*given, "--frame", "face"]) == 0 and evaluate.main(given) == 0
+    assert asked == 3 * [{"frame": "face"}] + 3 * [{}]
 
 
 def test_figures_without_truth(model, data):

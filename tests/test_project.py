@@ -121,7 +121,21 @@ FLOORS = [
         "chapter",
     },
     {"model", "data"},
-    {"objective", "runs", "feed", "parent", "segment", "metrics", "floors", "views", "views3d", "stills"},
+    {"prediction", "metrics"},
+    {
+        "objective",
+        "runs",
+        "feed",
+        "parent",
+        "segment",
+        "surfaces",
+        "own_shape",
+        "layout",
+        "floors",
+        "views",
+        "views3d",
+        "stills",
+    },
     {"figures", "export", "editing"},
     {
         "train",
@@ -143,6 +157,9 @@ NARROW = {  # rooms that know less than their floor allows: each with all that i
     "chapter": {"errors", "config", "files"},
     "losses": {"ranks"},
     "metrics": {"geometry"},
+    "surfaces": {"geometry", "metrics"},
+    "own_shape": {"metrics", "surfaces"},
+    "layout": {"metrics"},
 }
 DRAWING = {"figures", "viewer", "widgets", "live", "analysis"}
 JUPYTER = {

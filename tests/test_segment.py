@@ -32,7 +32,8 @@ def test_labels_have_the_documented_type_and_range():
 def test_labels_of_images_are_those_of_the_output_in_any_chunks():
     model, images = IGCNet(TINY).eval(), torch.rand(5, 3, 32, 32)
     with torch.no_grad():
-        wanted = segment.masks_to_labels(model(images).view_parts)
+        out = model(images)
+    wanted = segment.masks_to_labels(out.view_parts) * (out.view_depth > 0)
     assert (segment.labels(model, images) == wanted).all()
     assert (segment.labels(model, images, chunk=2) == wanted).float().mean() > 0.999
     assert set(wanted.unique().tolist()) <= {0, 1, 2, 3} and len(wanted.unique()) > 1
