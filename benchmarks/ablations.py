@@ -1,9 +1,10 @@
-"""`python -m benchmarks.ablations` trains the model with one ingredient left out at a time; measures each.
+"""`python -m benchmarks.ablations` trains the model with one ingredient changed at a time; measures each.
 
 Every run sees 40,000 images: 2,000 embedded faces, 20 times. A run is a folder under `runs/ablations` and
 goes on where it was stopped; when it is done its figures on 512 test faces are written to `--out`, a file a
-run, and a run whose file is there is not made again. So the command may be stopped at any time. `--only`
-names some of the variants. Seed 0 of each also leaves a picture for the book.
+run, and a run whose file is there is not made again, unless it is of a former format of the model. So the
+command may be stopped at any time. `--only` names some of the variants. Seed 0 of each also leaves a picture
+for the book.
 """
 
 import argparse
@@ -14,11 +15,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from igc import IGCNet, ModelConfig, TrainConfig, figures, fit
+from igc import IGCNet, ModelConfig, TrainConfig, ablations, figures, fit
 from igc.ablations import picture_path
 from igc.data import SyntheticFaces
 from igc.evaluate import evaluate, load_truth
 from igc.files import make_folder, write_text
+from igc.pretrained import FORMAT
 from igc.segment import masks_to_labels
 
 IMAGES, EPOCHS, FACES = 2000, 20, 512
@@ -28,21 +30,27 @@ RUNS, PICTURES = Path("runs/ablations"), Path("book/_assets/ablations")
 
 VARIANTS: dict[str, tuple[int, dict, dict]] = {
     "full": (5, {}, {}),
-    "no contrastive loss": (3, {}, {"contrast": 0.0}),
+    "contrastive loss": (3, {}, {"contrast": 0.1}),
     "no one-hot attention": (3, {"shared_attention": False}, {}),
     "shape cue only": (3, {"cues": "shape"}, {}),
     "albedo cue only": (3, {"cues": "albedo"}, {}),
     "no mirror": (3, {}, {"mirror": 0.0}),
-    "parts start as bands": (3, {"start": "bands"}, {}),
-    "no pose votes": (1, {"pose_votes": False}, {}),
-    "concentration alone": (1, {"shared_attention": False}, {"contrast": 0.0, "compact": 0.5}),
-    "heads without sides": (1, {"closed": False}, {}),
+    "no confidence": (1, {}, {"confidence": False}),
+    "no gradient": (1, {}, {"gradient": 0.0}),
+    "no smooth": (1, {}, {"smooth": 0.0}),
+    "no deformation": (1, {}, {"deformation": 0.0}),
+    "no balance": (1, {}, {"balance": 0.0}),
+    "no silhouette": (1, {}, {"silhouette": 0.0}),
     "no fill": (1, {}, {"fill": 0.0}),
+    "no common shape": (1, {}, {"common_shape": 0.0}),
+    "no pose votes": (1, {"pose_votes": False}, {}),
+    "heads without sides": (1, {"closed": False}, {}),
     "4 parts": (1, {"parts": 4}, {}),
     "8 parts": (1, {"parts": 8}, {}),
     "12 parts": (1, {"parts": 12}, {}),
 }
-"""Seeds, changes of the model's settings, changes of the training's."""
+"""Seeds, changes of the model's settings, changes of the training's. Every term of the objective is left out
+once; the contrastive loss, which has no weight by default, is given one."""
 
 
 def measure(name: str, seed: int, truth: tuple[dict, dict]) -> dict:
@@ -56,7 +64,7 @@ def measure(name: str, seed: int, truth: tuple[dict, dict]) -> dict:
         save_picture(model, truth[1]["image"][list(SHOWN)], name)
     return {
         "variant": name, "order": list(VARIANTS).index(name), "seed": seed, "images": IMAGES * EPOCHS,
-        "seconds": record["seconds"],
+        "format": FORMAT, "seconds": record["seconds"],
         "changes": {**model_changes, **train_changes}, "setbacks": record["setbacks"],
         "machine": f"{record['machine']}, {torch.get_num_threads()} threads", "torch": torch.__version__,
         "figures": evaluate(model, *truth),
@@ -91,7 +99,7 @@ def main() -> None:
     for seed in range(chosen.seeds):
         for name in chosen.only:
             path = out / f"{name}-{seed}.json".replace(" ", "_")
-            if seed < VARIANTS[name][0] and not path.exists():
+            if seed < VARIANTS[name][0] and not (path.exists() and ablations.format_of(path) == FORMAT):
                 row = measure(name, seed, truth)
                 write_text(path, json.dumps(row, indent=2) + "\n")
                 print(name, seed, {k: round(v, 3) for k, v in row["figures"].items()}, flush=True)

@@ -13,6 +13,7 @@ from torch import Tensor
 from igc import IGCNet
 from igc.data import SyntheticFaces
 from igc.figures import picture
+from igc.framing import DRAWN
 from igc.sliders import encoded
 from igc.views3d import face_view
 
@@ -26,7 +27,7 @@ PAGE = """<div class="igc-landing">
 alt="A drawn face, 64 pixels wide, on a plain ground">
 <figcaption>One unlabelled picture</figcaption></figure>
 <div class="igc-arrow" aria-hidden="true">→</div>
-<figure><figcaption>Six solid parts</figcaption>{view}</figure>
+<figure><figcaption>Its solid parts</figcaption>{view}</figure>
 </div>
 """
 
@@ -43,7 +44,8 @@ def landing(model: IGCNet, image: Tensor) -> str:
 
 def main() -> None:
     model = IGCNet.from_pretrained(sys.argv[1] if len(sys.argv) > 1 else "synthetic-64")
-    image = SyntheticFaces("test", 256, model.config.size).batch([FACE], truth=False)["image"][0]
+    faces = SyntheticFaces("test", 256, model.config.size, frame=DRAWN[model.config.background])
+    image = faces.batch([FACE], truth=False)["image"][0]
     TARGET.write_text(landing(model, image), encoding="utf-8")
     print(f"{TARGET}: {TARGET.stat().st_size / 1000:.0f} kB")
 

@@ -7,15 +7,18 @@ import torch
 
 from igc import IGCNet, figures
 from igc.data import SyntheticFaces
+from igc.framing import DRAWN
 from igc.segment import masks_to_labels
 
 FACES = (255, 24, 72, 152)
 """Which test faces the picture shows."""
+TARGET = Path("book/_assets/hero.png")
 
 
 def main() -> None:
     model = IGCNet.from_pretrained(sys.argv[1] if len(sys.argv) > 1 else "synthetic-64")
-    images = SyntheticFaces("test", 256, model.config.size).batch(FACES)["image"]
+    frame = DRAWN[model.config.background]
+    images = SyntheticFaces("test", 256, model.config.size, frame=frame).batch(FACES)["image"]
     with torch.no_grad():
         out = model(images)
         views = figures.turned(model, out)
@@ -30,9 +33,8 @@ def main() -> None:
         ])  # fmt: skip
     titles = ["image", "its parts", "drawn again", "depth", "normals", "", "", "turned", "", ""]
     figure = figures.grid(rows, titles, side=1.05)
-    target = Path("book/_assets/hero.png")
-    figure.savefig(target, dpi=130)
-    print(f"{target}: {target.stat().st_size / 1000:.0f} kB")
+    figure.savefig(TARGET, dpi=130)
+    print(f"{TARGET}: {TARGET.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def main() -> None:
     images = SyntheticFaces("train", BATCH).batch(range(BATCH), truth=False)["image"]
     with torch.no_grad():
         out = model(images)
-        points = geometry.transform(geometry.depth_to_points(out.depth, model.fov), out.pose)
+        points = geometry.transform(model.points(out.depth, out.shift), out.pose)
         pixels = geometry.points_to_pixels(points, model.config.size, model.fov)
     rows = {
         "encode": lambda: model.encode(images),

@@ -24,6 +24,7 @@ from igc import IGCNet, ModelConfig, TrainConfig, geometry
 from igc.data import SyntheticFaces
 from igc.files import write_text
 from igc.machine import keep_memory
+from igc.networks import PartDecoder
 from igc.objective import Objective
 from igc.raster import interpolate, rasterize
 from peers.unsup3d import Unsup3DNet
@@ -40,7 +41,7 @@ class OnePart(torch.nn.Module):
 
     def __init__(self, decoder):
         super().__init__()
-        self.decoder, self.template = decoder, decoder.template
+        self.decoder = decoder
 
     def forward(self, capsules: torch.Tensor) -> torch.Tensor:
         d, rows = self.decoder, []
@@ -55,11 +56,12 @@ class Straightforward(IGCNet):
 
     def __init__(self, config: ModelConfig):
         super().__init__(config)
-        for name in ("depth_decoder", "support_decoder", "albedo_decoder", "detail_decoder"):
-            setattr(self, name, OnePart(getattr(self, name)))
+        for name, module in list(self.named_children()):
+            if isinstance(module, PartDecoder):
+                setattr(self, name, OnePart(module))
 
     def draw(self, whole, attributes, pose, size, zoom=1.0):
-        points = geometry.transform(self.surface(whole.depth, whole.face()), pose)
+        points = geometry.transform(self.surface(whole), pose)
         pixels = geometry.points_to_pixels(points, size, geometry.zoomed(self.fov, zoom))
         fragments = rasterize(pixels, size, whole.visibility[:, -1] < 0.5, backend="pytorch3d")
         return interpolate(fragments, attributes), fragments.depth

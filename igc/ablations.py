@@ -12,20 +12,34 @@ from igc.figures import panels, wide_strips
 
 WHOLE = "full"
 """The variant from which nothing is left out."""
+FIRST = 6
+"""The model's format in records that do not tell."""
 TITLES = ("face", "parts", "drawn", "depth", "normals", "turned") * 2
 """Of the pictures in a strip: two faces."""
 
 
 def load(folder: str | Path) -> dict[str, list[dict]]:
     """The records in `folder`, by variant, each with its runs by seed; the whole model first, then as they
-    are named in the records' order. UserError if there is none of the whole model."""
+    are named in the records' order. UserError if there is none of the whole model, or if they are of models
+    of several formats, which cannot be compared."""
     rows = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(Path(folder).glob("*.json"))]
+    formats = sorted({row.get("format", FIRST) for row in rows})
+    if len(formats) > 1:
+        raise UserError(
+            f"{folder} holds records of models of the formats {', '.join(map(str, formats))}: move those of "
+            "all but one to another folder."
+        )
     found: dict[str, list[dict]] = {}
     for row in sorted(rows, key=lambda row: (row["variant"] != WHOLE, row["order"], row["seed"])):
         found.setdefault(row["variant"], []).append(row)
     if WHOLE not in found:
         raise UserError(f"{folder} holds no record of the whole model: run python -m benchmarks.ablations.")
     return found
+
+
+def format_of(path: Path) -> int:
+    """The format of the model that a record is of."""
+    return json.loads(path.read_text(encoding="utf-8")).get("format", FIRST)
 
 
 def values(runs: list[dict], figure: str) -> np.ndarray:

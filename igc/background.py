@@ -2,8 +2,8 @@
 
 What we know of the paper says nothing of the background. A learned background network can draw the face
 too, and then no part has a reason to live. So ours may only see the outermost pixels: it stretches a
-membrane over the picture that is fixed at the upper, left and right border and free at the lower one, where
-necks and shoulders come in (Laplace's equation). It follows plain, graded and blurred backgrounds and
+membrane over the picture that is fixed at the left and right border and free at the two others, one of which
+necks and shoulders come in by (Laplace's equation). It follows plain, graded and blurred backgrounds and
 cannot draw anything in the middle.
 """
 
@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 
 class Background(nn.Module):
-    """Images (B, 3, S, S) to backgrounds (B, 3, S, S): harmonic inside, equal to the blurred border
-    but for the lower one.
+    """Images (B, 3, S, S) to backgrounds (B, 3, S, S): harmonic inside, equal to the blurred border on the
+    left and on the right.
 
     A fixed linear map of the border's pixels; it has no weights and passes no gradient to the image.
     """
@@ -37,6 +37,13 @@ class Background(nn.Module):
         return (ring @ self.fill).unflatten(-1, (size, size))
 
 
+class Plain(nn.Module):
+    """What stands for a background where all is surface: the picture's mean colour, (B, 3, S, S)."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.detach().mean(dim=(-1, -2), keepdim=True).expand_as(images)
+
+
 def foreground(images: Tensor, background: Tensor) -> Tensor:
     """How surely each pixel is not background, (B, 1, S, S) in [0, 1]: it differs from what `Background`
     expects there, or its neighbours do (ours). `images`, `background` (B, 3, S, S)."""
@@ -47,8 +54,8 @@ def foreground(images: Tensor, background: Tensor) -> Tensor:
 
 @lru_cache(maxsize=4)
 def membrane(size: int) -> Tensor:
-    """(R, S*S): the harmonic extension of the R = 3 S - 2 pixels of a square's upper, left and right border
-    to all of its pixels; the lower border is free."""
+    """(R, S*S): the harmonic extension of the R = 2 S pixels of a square's left and right border to all of
+    its pixels; the upper and the lower border are free."""
     count = size * size
     path = sparse.diags([np.ones(size - 1), np.ones(size - 1)], [-1, 1])
     neighbours = sparse.kronsum(path, path).tocsr()
@@ -63,8 +70,5 @@ def membrane(size: int) -> Tensor:
 
 
 def _ring(size: int) -> Tensor:
-    """Flat indices of the pixels of a square's upper, left and right border."""
-    index = torch.arange(size * size).reshape(size, size)
-    border = torch.ones(size, size, dtype=torch.bool)
-    border[1:, 1:-1] = False
-    return index[border]
+    """Flat indices of the pixels of a square's left and right border."""
+    return torch.arange(size * size).reshape(size, size)[:, [0, -1]].flatten()

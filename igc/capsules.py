@@ -15,17 +15,6 @@ from torch import Tensor, nn
 SUPPORT_SHARPNESS = 4.0
 """How fast the background takes over where the support falls below 0 (ours)."""
 
-STARTS = (
-    (0.0, -0.4, 0.0), (0.2, -0.1, 0.03), (0.0, 0.36, 0.025), (0.0, 0.75, 0.0),  # hair, eyes, mouth, neck
-    (0.0, 0.07, 0.015), (0.3, 0.2, 0.0), (0.0, 0.55, 0.02), (0.0, -0.8, 0.0),  # nose, cheeks, chin, crown
-    (0.45, -0.35, 0.0), (0.45, 0.45, 0.0), (0.15, -0.3, 0.0),  # temples, jaws, brows
-    (0.5, 0.9, 0.0),  # shoulders
-)  # fmt: skip
-"""Where the parts start, as far as there are so many, and how much smaller they are than their neighbours:
-x to both sides, y down, in units of half the frame, and what is added to the squared distance from there.
-They are where a face in the middle of the frame has what is named beside them, as judged on embedded faces of
-the validation people (ours)."""
-
 
 class Assembly(NamedTuple):
     """The object capsule: what the parts look like together, in the canonical frame."""
@@ -38,6 +27,8 @@ class Assembly(NamedTuple):
     """(B, M+1, S, S): one-hot over the parts and, last, the background."""
     soft: Tensor
     """(B, M+1, S, S): the softmax that carries the gradient of `visibility`."""
+    shift: Tensor
+    """(B, 2, S, S): how far the points are moved across and down, in units of the distance to the camera."""
 
     def face(self) -> Tensor:
         """(B, S, S) bool: inside the outline, whether the parts there are shown or hidden."""
@@ -51,7 +42,8 @@ class Assembly(NamedTuple):
 
     def flipped(self) -> "Assembly":
         """The mirror image."""
-        return Assembly(*(each.flip(-1) for each in self))
+        turned = Assembly(*(each.flip(-1) for each in self))
+        return turned._replace(shift=turned.shift * turned.shift.new_tensor([-1.0, 1.0])[:, None, None])
 
 
 class Decomposition(nn.Module):
@@ -60,18 +52,20 @@ class Decomposition(nn.Module):
     def __init__(self, channels: int, parts: int, shared: bool = True):
         super().__init__()
         self.shared = shared
-        start = torch.nn.functional.one_hot(torch.arange(channels) % parts, parts).float()
-        self.logits = nn.Parameter(2 * start + 0.1 * torch.randn(channels, parts))
+        self.channels, self.parts = channels, parts
+        if shared:
+            start = torch.nn.functional.one_hot(torch.arange(channels) % parts, parts).float()
+            self.logits = nn.Parameter(0.3 * start + 0.1 * torch.randn(channels, parts))
 
     def attention(self) -> Tensor:
         """(M, C) one-hot over the parts for every channel; its gradient is that of the softmax."""
         if not self.shared:
-            return torch.ones_like(self.logits.T)
+            return torch.ones(self.parts, self.channels)
         return straight_through(self.logits.softmax(dim=1), dim=1).T
 
     def forward(self, embedding: Tensor) -> Tensor:
         """(B, C) to (B, M, C): each part keeps its own channels, the others are zero."""
-        return embedding[:, None] * self.attention()
+        return embedding[:, None] * self.attention().to(embedding)
 
 
 def one_hot_max(values: Tensor, dim: int) -> Tensor:
@@ -85,21 +79,41 @@ def straight_through(soft: Tensor, dim: int) -> Tensor:
     return one_hot_max(soft.detach(), dim) + (soft - soft.detach())
 
 
-def assemble(depth: Tensor, albedo: Tensor, support: Tensor, sharpness: float) -> Assembly:
+def assemble(
+    depth: Tensor, albedo: Tensor, support: Tensor | None, shift: Tensor, sharpness: float
+) -> Assembly:
     """Puts part maps together by depth: the nearest part wins (paper; METHOD).
 
     `depth` (B, M, S, S) and `albedo` (B, M, 3, S, S) of the parts; `support` (B, 1, S, S) is positive on the
     face, and where it is not, the background is seen (ours). `sharpness` is k in softmax(-k depth). The depth
-    of the object is the softmax's mean, its albedo the winner's; both go on beyond the outline.
+    and the albedo of the object are the softmax's means, which go on beyond the outline.
     """
     nearness = (-sharpness * depth).softmax(dim=1)
     winner = straight_through(nearness, dim=1)
-    inside = (SUPPORT_SHARPNESS * support).sigmoid()
+    if support is None:
+        inside = face = depth.new_ones(len(depth), 1, *depth.shape[2:])
+    else:
+        inside = (SUPPORT_SHARPNESS * support).sigmoid()
+        face = (support > 0).to(depth.dtype)
     soft = torch.cat((inside * nearness, 1 - inside), dim=1)
-    face = (support > 0).to(depth.dtype)
     seen = torch.cat((face * winner.detach(), 1 - face), dim=1)
     visibility = seen + (soft - soft.detach())
-    return Assembly((nearness * depth).sum(dim=1), (winner[:, :, None] * albedo).sum(dim=1), visibility, soft)
+    colour = (nearness[:, :, None] * albedo).sum(dim=1)
+    return Assembly((nearness * depth).sum(dim=1), colour, visibility, soft, shift)
+
+
+def behind_nearest(logits: Tensor) -> Tensor:
+    """How far each part lies behind the object's surface, (M, S, S) in units of 1 / sharpness, so that the
+    softmax of `assemble` is that of `logits` (M, S, S) and its mean is the surface itself: where borders run
+    does not change the shape (ours)."""
+    share = logits.log_softmax(dim=0)
+    return (share.exp() * share).sum(dim=0) - share
+
+
+def blend(share: Tensor, maps: Tensor) -> Tensor:
+    """What all parts draw together, (B, 1, ...), out of what each says, `maps` (B, M, ...): each speaks by
+    its `share` (M, ...) of a point. So parts stay where they are, and are the same in every face (ours)."""
+    return (share * maps).sum(dim=1, keepdim=True)
 
 
 def close(points: Tensor, face: Tensor, back: Tensor) -> Tensor:
@@ -113,28 +127,32 @@ def close(points: Tensor, face: Tensor, back: Tensor) -> Tensor:
     return torch.cat((points[..., :2], depth[..., None]), dim=-1)
 
 
-def initial_depth(parts: int, size: int, start: str = "face") -> Tensor:
-    """(M, size, size) starting depths, in units of the depth range around 1: one bowl that opens to the back,
-    flatter from top to bottom than across, of which each part has what is nearest to its place in `STARTS`;
-    or "bands" (also for more parts than there are places), one above the other with even borders between a
-    quarter and four fifths of the height. So every part sees something from the first step (ours)."""
+def skirt(pixels: Tensor, reach: float) -> Tensor:
+    """Projected points (B, S, S, 3), x and y in pixels, whose outermost ring is moved away from their middle
+    by `reach` pixels: so the surface goes on beyond its frame, and a picture is covered however it turns
+    (ours)."""
+    away = pixels[..., :2].detach() - pixels[..., :2].detach().mean(dim=(1, 2), keepdim=True)
+    ring = pixels.new_ones(pixels.shape[1:3])
+    ring[1:-1, 1:-1] = 0
+    moved = pixels[..., :2] + reach * ring[..., None] * nn.functional.normalize(away, dim=-1)
+    return torch.cat((moved, pixels[..., 2:]), dim=-1)
+
+
+def bowl(size: int) -> Tensor:
+    """(size, size): where the surface starts, in units of the depth range: round, and open to the back."""
     axis = (torch.arange(size) + 0.5) / size * 2 - 1
     y, x = torch.meshgrid(axis, axis, indexing="ij")
-    bowl = -0.3 + 1.2 * x**2 + 0.35 * y**2
-    if start == "face" and 1 < parts <= len(STARTS):
-        places = sorted(STARTS[:parts], key=lambda place: place[1])  # from top to bottom
-        across, down, less = torch.tensor(places).T[..., None, None]
-        away = ((x.square() + 0.0025).sqrt() - across) ** 2 + (y - down) ** 2 + less
-        away = away + 0.02 * (-away / 0.02).logsumexp(dim=0)  # 0 at the nearest place, and without kinks
-        return bowl + 2.5 * away
-    spacing = 1.1 / max(1, parts - 2)
-    centre = 0.05 + spacing * (torch.arange(parts) - 0.5 * (parts - 1))
-    away = (y[None] - centre[:, None, None]) ** 2
-    return bowl + (3.5 if parts > 1 else 0.9) * away
+    return x**2 + y**2
+
+
+def in_picture(size: int, margin: float) -> Tensor:
+    """(size, size) bool: what of a canonical frame that is `margin` times as wide lies in the picture."""
+    axis = ((torch.arange(size) + 0.5) / size * 2 - 1).abs() < 1 / margin
+    return axis[:, None] & axis
 
 
 def initial_support(size: int) -> Tensor:
-    """(size, size): an ellipse that fills most of the frame and reaches its lower edge (ours)."""
+    """(size, size): an ellipse that fills most of the frame (ours)."""
     axis = (torch.arange(size) + 0.5) / size * 2 - 1
     y, x = torch.meshgrid(axis, axis, indexing="ij")
-    return (1.5 - 1.5 * ((x / 0.6) ** 2 + (y - 0.1) ** 2)).clamp(min=-3)
+    return (1.5 - 1.5 * ((x / 0.6) ** 2 + y**2)).clamp(min=-3)

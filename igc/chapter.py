@@ -54,6 +54,7 @@ class TrainParameters(_Common):
     devices: int = setting(1, 1, 1024, about="how many processes train together")
     size: int = setting(64, 32, 512)
     parts: int = setting(6, 1, 32)
+    background: str = setting("border", choices=("border", "none"), about="as in ModelConfig")
     init: str = setting("", about="a shipped model or a run's folder to start from")
 
 

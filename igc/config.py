@@ -13,6 +13,10 @@ from typing import Any, Self
 
 from igc.errors import UserError
 
+MARGIN = 1.25
+"""How many times as wide as the picture the canonical frame is where there is no background: a face that
+turns or moves brings in what lay outside (ours)."""
+
 
 class Config:
     """What both configurations can do: check themselves, and be read from and written to JSON."""
@@ -102,10 +106,12 @@ class ModelConfig(Config):
         about="which embedding the attention deals out to the parts",
     )
     symmetric_shape: bool = setting(True, about="canonical depth, and with it the parts, is mirror-symmetric")
-    closed: bool = setting(True, about="sides join the outline of the face to a learned back of the head")
-    start: str = setting(
-        "face", choices=("face", "bands"), about="parts start where faces have features, or as even bands"
+    background: str = setting(
+        "border",
+        choices=("border", "none"),
+        about="border: a head before what its picture's border shows; none: the picture is all surface",
     )
+    closed: bool = setting(True, about="sides join the outline of the face to a learned back of the head")
     pose_votes: bool = setting(True, about="every part votes for the pose and the light")
     outlines: bool = setting(True, about="pixels that an outline crosses are blended by the area covered")
 
@@ -117,7 +123,8 @@ class ModelConfig(Config):
             )
         if self.channels < self.parts:
             raise UserError(f"setting 'channels' ({self.channels}) must be at least 'parts' ({self.parts}).")
-        across = math.sqrt(2) * math.tan(0.5 * math.radians(self.fov)) * (1 + self.depth_range)
+        wide = MARGIN if self.background == "none" else 1
+        across = wide * math.sqrt(2) * math.tan(0.5 * math.radians(self.fov)) * (1 + self.depth_range)
         away = math.hypot(across, self.depth_range)  # the frame's far corner from (0, 0, 1), where faces turn
         if away + self.translation_range >= 1:
             raise UserError(
@@ -146,21 +153,13 @@ class TrainConfig(Config):
     picture_epochs: int = setting(5, 1, 10**6, about="epochs between pictures of what the model sees")
     memory: float = setting(2.0, 0.0, 1000.0, about="GiB of images kept in memory; more is read from disk")
     warmup: int = setting(100, 0, 10**6, about="steps over which the learning rate rises")
-    common_shape: float = setting(0.4, 0.0, 0.5, about="share of the run in which all faces share one shape")
+    common_shape: float = setting(0.4, 0.0, 0.45, about="share of the run in which all faces share one shape")
     mirror: float = setting(0.5, 0.0, 10.0, about="weight of the mirrored reconstruction")
     confidence: bool = setting(True, about="weigh residuals by a predicted scale (Unsup3D)")
     gradient: float = setting(0.5, 0.0, 10.0, about="weight of image gradients in the photometric term")
+    smooth: float = setting(2.0, 0.0, 1000.0, about="weight on the bending of the surface")
+    deformation: float = setting(50.0, 0.0, 1000.0, about="price of a face's departure from the mean shape")
+    balance: float = setting(0.1, 0.0, 10.0, about="weight that keeps every part alive")
+    contrast: float = setting(0.0, 0.0, 10.0, about="weight of the contrastive consistency of parts")
     silhouette: float = setting(1.6, 0.0, 10.0, about="weight of the cue for what is not background")
     fill: float = setting(2.0, 0.0, 100.0, about="weight of the same cue, asked of every canonical point")
-    contrast: float = setting(0.1, 0.0, 10.0, about="weight of the contrastive consistency of parts")
-    balance: float = setting(0.1, 0.0, 10.0, about="weight that keeps every part alive")
-    centre_pose: float = setting(2.0, 0.0, 100.0, about="weight that pulls the mean angles to zero")
-    translation: float = setting(5.0, 0.0, 1000.0, about="weight that keeps translations small")
-    centre_depth: float = setting(0.5, 0.0, 1000.0, about="weight that holds the face's mean depth at 1")
-    smooth: float = setting(0.2, 0.0, 1000.0, about="weight on the bending of the depth maps")
-    seamless: float = setting(0.2, 0.0, 1000.0, about="weight on the bending of the assembled depth map")
-    own_outline: float = setting(0.3, 0.0, 1000.0, about="price of a face's departure from the mean outline")
-    smooth_outline: float = setting(0.03, 0.0, 1000.0, about="weight on the bending of the support map")
-    alike: float = setting(50.0, 0.0, 1000.0, about="price of a face's departure from the mean shape")
-    detail: float = setting(0.1, 0.0, 10.0, about="price of fine detail in a part's albedo")
-    compact: float = setting(0.05, 0.0, 10.0, about="weight that keeps a part in one place")

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from igc.geometry import depth_to_normals
 from igc.model import IGCNet
 from igc.outputs import Output
 from igc.views import one_face
@@ -32,7 +31,7 @@ def rebuild(model: IGCNet, out: Output, shape_code: Tensor, albedo_code: Tensor)
             raise ValueError(f"the codes must have shape {tuple(wanted)}, not {tuple(code.shape)}")
     decoded = model.decode(shape_code, albedo_code)
     whole = model.assemble(decoded)
-    normal = depth_to_normals(whole.depth, model.fov)
+    normal = model.normals(whole)
     seen = model.render(whole, normal, out.light, out.pose, out.background)
     drawn = decoded._asdict()
     parts = out.parts._replace(

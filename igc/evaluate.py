@@ -14,6 +14,7 @@ from igc import floors, metrics
 from igc.data import FACE_PARTS, LABELS, SyntheticFaces, read_all
 from igc.errors import UserError
 from igc.files import make_folder, write_text, writing
+from igc.framing import DRAWN
 from igc.layout import following, layout_agreement
 from igc.model import IGCNet
 from igc.outputs import Output
@@ -159,7 +160,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=1000, help="faces to fit on, and to test on")
     parser.add_argument("--seed", type=int, default=0, help="seed of the embedded faces")
     parser.add_argument("--out", help="a JSON file for the record")
-    parser.add_argument("--frame", choices=("head", "face"), help="what fills the picture of a face")
+    how = "what fills the picture of a face; if it is not given, the face where the model has no background"
+    parser.add_argument("--frame", choices=("head", "face"), help=how)
     chosen = parser.parse_args(arguments)
     try:
         if chosen.count < 16:
@@ -172,12 +174,12 @@ def main(arguments: list[str] | None = None) -> int:
             make_folder(Path(chosen.out).parent)
         model = IGCNet.from_pretrained(chosen.model)
         faces = chosen.count, model.config.size, chosen.seed
-        options = {"frame": chosen.frame} if chosen.frame else {}
-        fit, test = (load_truth(split, *faces, **options) for split in ("validation", "test"))
+        frame = chosen.frame or DRAWN[model.config.background]
+        fit, test = (load_truth(split, *faces, frame=frame) for split in ("validation", "test"))
         rows = {Path(chosen.model).name: evaluate(model, fit, test), **evaluate_floors(fit, test, model.fov)}
         print(table(rows))
         if chosen.out:
-            data = SyntheticFaces("test", *faces, **options).fingerprint()
+            data = SyntheticFaces("test", *faces, frame=frame).fingerprint()
             write_record(Path(chosen.out), Path(chosen.model).name, data, rows)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

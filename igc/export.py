@@ -13,10 +13,10 @@ import trimesh
 from igc.errors import UserError
 from igc.figures import part_meshes
 from igc.files import make_folder, write_bytes, writing
-from igc.geometry import depth_to_points
 from igc.meshes import Mesh, close_seams, surface_mesh
 from igc.model import IGCNet
 from igc.outputs import Output
+from igc.views import one_face, seen_parts
 
 SUFFIXES = (".glb", ".obj")
 
@@ -25,10 +25,11 @@ def export_face(model: IGCNet, out: Output, item: int, path: str | Path, parts: 
     """Writes face number `item` of `out` to `path`, whose suffix (.glb or .obj) says as what.
 
     The face is canonical, one object named "face"; with `parts` it is one object for each part that is seen,
-    part_1, part_2 and so on. Triangles lie inside the face and span no jump in depth. The colours are the
-    albedo, not lit: as the picture's values in an .obj, as linear light in a .glb, since glTF asks for
-    that. Returns the path. UserError for another suffix, a file that cannot be written, or a face
-    that is empty; IndexError where there is no such item.
+    part_1, part_2 and so on. The surface is an open sheet: without the sides of a head, and without what goes
+    on beyond the frame where there is no background. Triangles lie inside the face and span no jump in depth.
+    The colours are the albedo, not lit: as the picture's values in an .obj, as linear light in a .glb, since
+    glTF asks for that. Returns the path. UserError for another suffix, a file that cannot be written, or a
+    face that is empty; IndexError where there is no such item.
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
@@ -48,9 +49,10 @@ def export_face(model: IGCNet, out: Output, item: int, path: str | Path, parts: 
 
 def _whole_surface(model: IGCNet, out: Output, item: int) -> dict[str, Mesh]:
     """The assembled face under its name; nothing where it has no triangle."""
-    points = depth_to_points(out.depth[item], model.fov).detach().cpu().numpy()
-    colours = out.albedo[item].movedim(0, -1).detach().cpu().numpy()
-    mesh = surface_mesh(points, colours, (out.parts.visibility[item, -1] < 0.5).cpu().numpy())
+    face = one_face(out, item)
+    points, colours = model.points(face.depth, face.shift)[0], face.albedo[0].movedim(0, -1)
+    mask = seen_parts(model, face)[0].any(dim=0)
+    mesh = surface_mesh(*(each.detach().cpu().numpy() for each in (points, colours, mask)))
     return {"face": mesh} if len(mesh.triangles) else {}
 
 

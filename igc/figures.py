@@ -15,11 +15,10 @@ from PIL import Image
 from torch import Tensor
 
 from igc.data.label_images import PART_COLOURS
-from igc.geometry import depth_to_points
 from igc.model import IGCNet
 from igc.outputs import Output
 from igc.segment import masks_to_labels
-from igc.views import view
+from igc.views import one_face, seen_parts, view
 
 matplotlib.style.use(Path(__file__).with_name("igc.mplstyle"))
 
@@ -233,15 +232,15 @@ def part_gallery(images: Tensor, out: Output) -> Figure:
 
 
 def part_meshes(model: IGCNet, out: Output, item: int) -> dict:
-    """The parts of one face as `views3d.parts_view` takes them: points (M, S, S, 3),
-    albedo (M, S, S, 3) in [0, 1], masks (M, S, S) where each is the nearest, and names; canonical."""
-    depth, albedo = out.parts.depth[item], out.parts.albedo[item].movedim(1, -1)
-    visible = out.parts.visibility[item, :-1] > 0.5
+    """The parts of one face: points (M, S, S, 3), all on the object's surface, so that they fit together;
+    albedo (M, S, S, 3) in [0, 1], masks (M, S, S) where each is seen, and names; canonical."""
+    face = one_face(out, item)
+    albedo, masks = face.parts.albedo[0].movedim(1, -1), seen_parts(model, face)[0]
     return {
-        "points": depth_to_points(depth, model.fov),
+        "points": model.points(face.depth, face.shift).expand(albedo.shape),
         "colours": albedo.detach(),
-        "masks": visible,
-        "names": [f"part {m + 1}" for m in range(len(depth))],
+        "masks": masks,
+        "names": [f"part {m + 1}" for m in range(len(masks))],
     }
 
 

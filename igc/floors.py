@@ -11,7 +11,7 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from igc import geometry
-from igc.capsules import initial_depth
+from igc.ellipses import Ellipses
 from igc.raster import interpolate, rasterize
 
 
@@ -68,12 +68,10 @@ def commonest_label(fit_truth: Tensor, count: int) -> Tensor:
 def where_parts_start(size: int, count: int, parts: int = 6) -> Tensor:
     """Labels (N, S, S) 1..parts: where an untrained network has its parts, in the same place in all images.
     What it was told of faces scores this much; the rest it has learned."""
-    return (_start(parts, size).argmin(dim=0) + 1).expand(count, -1, -1)
-
-
-def _start(parts: int, size: int) -> Tensor:
-    """Depths (M, S, S) that the parts of an untrained network have."""
-    return initial_depth(parts, size)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        cells = Ellipses(parts, torch.ones(size, size, dtype=torch.bool))(size)
+    return (cells.argmax(dim=0) + 1).expand(count, -1, -1)
 
 
 def flat_plane(test: dict) -> tuple[Tensor, Tensor]:

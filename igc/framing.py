@@ -10,6 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+DRAWN = {"border": "head", "none": "face"}
+"""What the embedded drawn faces show (their `frame`) to a model whose background is so."""
+
 LOOKED_AT = 256
 """So many pictures of a set are enough."""
 

@@ -131,6 +131,14 @@ def inverse_transform(points: Tensor, pose: Tensor) -> Tensor:
     return rotate(points - shift, pose[:, :3], back=True) + centre
 
 
+def turned_about(pose: Tensor, offset: Tensor) -> Tensor:
+    """The poses (B, 6) about (0, 0, 1) that move points as `pose` (B, 6) does about (0, 0, 1) + `offset`
+    (3,)."""
+    centre = offset.expand(len(pose), 1, 3)
+    back = centre - rotate(centre, pose[:, :3])
+    return torch.cat((pose[:, :3], pose[:, 3:] + back[:, 0]), dim=1)
+
+
 def points_to_normals(points: Tensor) -> Tensor:
     """Unit normals (..., H, W, 3) of a surface given as a grid of points; they point towards the camera.
 

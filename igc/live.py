@@ -26,7 +26,7 @@ class LivePreview:
             return
         training, device = model.training, next(model.parameters()).device
         out = model.eval()(self.images.to(device))
-        figure = explanation(self.images, type(out)(*(_to_cpu(value) for value in out)))
+        figure = explanation(self.images, _to_cpu(out))
         figure.suptitle(f"after {step} steps")
         if self.handle is None:
             self.handle = display(figure, display_id=True)
@@ -38,5 +38,7 @@ class LivePreview:
 
 
 def _to_cpu(value):
-    """A tensor, or a tuple of tensors, on the CPU."""
-    return value.cpu() if isinstance(value, Tensor) else type(value)(*(each.cpu() for each in value))
+    """A tensor, or a tuple of such, on the CPU; None stays None."""
+    if isinstance(value, tuple):
+        return type(value)(*map(_to_cpu, value))
+    return None if value is None else value.cpu()

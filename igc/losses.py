@@ -14,22 +14,22 @@ from torch import Tensor
 
 from igc import ranks
 
-TIED = 8.0
-"""How much the product of two angles counts beside the angles (ours)."""
-
-KEPT = 0.98
-"""Share of a running mean that a step keeps: it goes over some 50 steps."""
+USUAL = 0.1
+"""The expected residual at which coarser resolutions and edges count as much as if it were not looked at."""
 
 
 def reconstruct(image: Tensor, target: Tensor, scale: Tensor, gradient: float) -> Tensor:
     """The rendering looks like the photograph: Laplacian likelihood of its colours (Unsup3D); beside it,
-    unweighed, colours at two coarser resolutions and differences between neighbours at all three (ours, in
-    place of VGG features).
+    weighed alike, colours at two coarser resolutions and differences between neighbours at all three (ours,
+    in place of VGG features).
 
     `image`, `target` (B, 3, S, S); `scale` (B, 1, S, S) > 0, the expected residual.
     """
     residual = image - target
     total = (math.sqrt(2) * residual.abs().mean(dim=1, keepdim=True) / scale + scale.log()).mean()
+    residual = residual * (USUAL / scale.detach())
+    if image.shape[-1] > 64:
+        residual = F.adaptive_avg_pool2d(residual, 64)
     for level in (0, 1, 2):
         if level:
             residual = F.avg_pool2d(residual, 2)
@@ -62,17 +62,16 @@ def fill_foreground(inside: Tensor, cue: Tensor, covered: Tensor, hidden: Tensor
     return torch.where(unseen, 0, wrong).mean()
 
 
-def keep_alive(soft: Tensor, least: float = 0.2) -> Tensor:
-    """Every part owns at least `least` of an equal share of the face, on average over the batch (ours).
+def keep_alive(visibility: Tensor, least: float = 0.2) -> Tensor:
+    """Every part owns at least `least` of an equal share of the face, on average over the batch (ours): how
+    far, in logarithms, it falls short, summed over the parts; so the pull does not fade as a part vanishes.
 
-    `soft` (B, M+1, S, S).
+    `visibility` (B, M+1, S, S), one-hot, with a gradient that reaches parts which are not seen.
     """
-    area = ranks.mean(soft[:, :-1].mean(dim=(0, 2, 3)))
-    share = area / area.sum().clamp(min=1e-6)
-    fair = least / max(1, soft.shape[1] - 1)
-    return (F.relu(fair - share) / fair).square().sum() - 0.05 * (share + 1e-6).log().clamp(
-        max=math.log(fair)
-    ).mean()
+    area = ranks.mean(visibility[:, :-1].mean(dim=(0, 2, 3)))
+    fair = least / max(1, visibility.shape[1] - 1)
+    share = area / area.sum().clamp(min=1e-6) + 0.1 * fair
+    return F.relu(math.log(fair) - share.log()).sum()
 
 
 def consistent_parts(features: Tensor, masks: Tensor, temperature: float = 0.1) -> Tensor:
@@ -96,66 +95,23 @@ def consistent_parts(features: Tensor, masks: Tensor, temperature: float = 0.1) 
     return (losses * present).sum() / ranks.mean(present.sum()).clamp(min=1)
 
 
-def compact_parts(soft: Tensor) -> Tensor:
-    """A part lies in one place: mean squared distance to its centroid (the 'concentration' of SCOPS), in
-    units of the half image. `soft` (B, M+1, S, S)."""
-    mask = F.avg_pool2d(soft[:, :-1], 4)
-    axis = torch.linspace(-1, 1, mask.shape[-1], device=soft.device)
-    area = mask.sum(dim=(2, 3)).clamp(min=1e-3)
-    spread = 0.0
-    for place in (axis[None, :], axis[:, None]):
-        mean = (mask * place).sum(dim=(2, 3)) / area
-        spread = spread + (mask * (place - mean[..., None, None]).square()).sum(dim=(2, 3)) / area
-    return spread.mean()
-
-
-def smooth_depth(depth: Tensor, fov: float) -> Tensor:
+def smooth_depth(depth: Tensor, face: Tensor) -> Tensor:
     """Surfaces bend little, and where they must, in one place: mean absolute second difference of depth
-    (B, M, S, S), in pixel units, rounded off below 0.01 (squares would forbid the steep rim of a head)."""
-    pixel = 2 * math.tan(0.5 * fov) / depth.shape[-1]
-    bends = [(depth * (1 / pixel)).diff(n=2, dim=dim) for dim in (-1, -2)]  # far faster than a division
-    return sum(((bend.square() + 1e-4).sqrt() - 1e-2).mean() for bend in bends)
+    (B, S, S), over the relief of the `face` (B, S, S) in [0, 1], rounded off where it is small (squares would
+    forbid the steep rim of a head).
+
+    Over the relief, since pictures hardly tell a flat face that turns much from a deep one that turns little
+    (the bas-relief ambiguity): a price on the bending itself would pull every face flat (ours)."""
+    face = face.detach() / face.detach().sum(dim=(1, 2), keepdim=True).clamp(min=1)
+    depth = depth - (face * depth).sum(dim=(1, 2), keepdim=True)
+    relief = (face * depth.abs()).sum(dim=(1, 2), keepdim=True).clamp(min=1e-4)
+    shape = depth / relief * (depth.shape[-1] / 64) ** 2
+    bends = [shape.diff(n=2, dim=dim) for dim in (-1, -2)]
+    return sum(((bend.square() + 1e-6).sqrt() - 1e-3).mean() for bend in bends)
 
 
-def smooth_support(support: Tensor) -> Tensor:
-    """Outlines are simple and have no holes: mean absolute second difference of the support (B, 1, S, S)."""
-    return sum(support.diff(n=2, dim=dim).abs().mean() for dim in (-1, -2))
-
-
-def alike(departure: Tensor) -> Tensor:
-    """Faces have nearly the same shape: mean squared departure from the mean face, of the surface in units of
-    the depth range or of the support (ours; without it the shape and the outline of each face explain what a
-    turn should explain)."""
-    return departure.square().mean()
-
-
-def plain_albedo(detail: Tensor) -> Tensor:
-    """Fine detail has its price, what all faces share and a face's own alike: mean absolute detail
-    (B, M, 3, h, h), in logits (ours)."""
-    return detail.abs().mean()
-
-
-def centred_pose(pose: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
-    """Photographs are taken from all sides evenly, and a head that turns does not lean over as it does: the
-    running means of the angles of `pose` (B, 6), and of the product of yaw and roll, are zero. They were
-    `before` (4,). Returns the term and the means as they are now, without gradient (ours).
-
-    The mean of one small batch would not do: it is never zero, and asking for that makes all angles smaller.
-    Without the product a face may lie back too far: as it turns, its features then rise on one side, and a
-    roll that goes with the yaw takes that away again.
-    """
-    angles = torch.cat((pose[:, :3], TIED * pose[:, 1:2] * pose[:, 2:3]), dim=1)
-    mean = KEPT * before + (1 - KEPT) * ranks.mean(angles.mean(dim=0))
-    return mean.square().sum() / (1 - KEPT), mean.detach()
-
-
-def small_translation(pose: Tensor) -> Tensor:
-    """The face is in the middle: squared translation."""
-    return pose[:, 3:].square().sum(dim=1).mean()
-
-
-def centred_depth(depth: Tensor, visibility: Tensor) -> Tensor:
-    """The face lies about the point that it turns about: squared mean of depth - 1 over its pixels."""
-    face = 1 - visibility[:, -1].detach()
-    mean = ((depth - 1) * face).sum(dim=(1, 2)) / face.sum(dim=(1, 2)).clamp(min=1)
-    return mean.square().mean()
+def deformation(*departures: Tensor | None) -> Tensor:
+    """Faces have nearly the same shape: mean squared departures from the mean face, of the surface in units
+    of the depth range, of the support, or of the parts' places (ours; without it the shape and the outline of
+    each face explain what a turn should explain)."""
+    return sum(departure.square().mean() for departure in departures if departure is not None)

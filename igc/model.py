@@ -6,39 +6,48 @@ Everything up to `shade` lives in the canonical frame, the face seen from the fr
 where the photograph was taken from.
 """
 
-import json
 import math
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from igc import geometry, shading
-from igc.background import Background
-from igc.capsules import Assembly, Decomposition, assemble, close, initial_depth, initial_support
-from igc.config import ModelConfig
-from igc.errors import UserError
-from igc.files import write_tensors, write_text
+from igc import geometry, pretrained, shading
+from igc.background import Background, Plain
+from igc.capsules import (
+    Assembly,
+    Decomposition,
+    assemble,
+    behind_nearest,
+    blend,
+    bowl,
+    close,
+    in_picture,
+    initial_support,
+    skirt,
+)
+from igc.config import MARGIN, ModelConfig
+from igc.ellipses import Ellipses
+from igc.gauge import Centred, Pivot
 from igc.networks import Encoder, PartDecoder, upsample
 from igc.outputs import Decoded, Output, Parts, View
+from igc.places import places, shift_of_points
 from igc.raster import interpolate, rasterize
 from igc.raster.outlines import blend_outlines
 
-FORMAT = 6
-"""Version of the checkpoint's layout; a checkpoint of another version is refused."""
+TINTS = 2
+"""Width of the grid of colours that a part draws by itself. It is too coarse for edges, so that a colour that
+varies by itself takes a part of its own; fine detail is drawn by all parts together (ours)."""
 
-OWN = 0.3
-"""Rate at which the parts' mean depths learn what they have of their own, beside what they have in common:
-first the relief, then the borders, which follow from small differences of depth (ours)."""
-
-SHIPPED = Path(__file__).parent / "checkpoints"
+OUTLINE = 7.0
+"""What a departure of the outline counts, where one of the surface by its range counts 1 (ours)."""
 
 
 class IGCNet(nn.Module):
     """The network. `config` fixes its size; see `Output` for what `model(images)` returns."""
+
+    format = pretrained.FORMAT
 
     def __init__(self, config: ModelConfig | None = None):
         super().__init__()
@@ -49,25 +58,37 @@ class IGCNet(nn.Module):
         self.to_albedo = nn.Linear(features, config.channels)
         self.to_view = nn.Linear(features, config.channels)
         self.decomposition = Decomposition(config.channels, config.parts, config.shared_attention)
-        coarse, fine = config.size // 8, config.size // 2
-        start = initial_depth(config.parts, fine, config.start)
-        self.common_depth = nn.Parameter(start.mean(dim=0))
-        self.depth_decoder = PartDecoder(config.channels, hidden, (start - start.mean(dim=0)) / OWN)
-        ellipse = initial_support(config.size // 4).expand(config.parts, -1, -1)
-        self.support_decoder = PartDecoder(config.channels, hidden, ellipse)
-        blank = torch.zeros(config.parts, 3, coarse, coarse)
-        self.albedo_decoder = PartDecoder(config.channels, hidden, blank)
-        self.detail_decoder = PartDecoder(config.channels, hidden, torch.zeros(config.parts, 3, fine, fine))
+        parts, fine, open_end = config.parts, config.size // 2, config.background == "none"
+        self.fov = math.radians(config.fov)
+        """Of the picture, in radians."""
+        self.canonical_fov = geometry.zoomed(self.fov, 1 / MARGIN) if open_end else self.fov
+        """Of the canonical frame."""
+        self.layout = Ellipses(parts, in_picture(32, MARGIN) if open_end else initial_support(32) > 0)
+        self.common_depth = nn.ParameterList([torch.zeros(n, n) for n in (4, 8, 16)] + [bowl(fine)])
+        """The mean face's surface, in units of the depth range: the sum of maps from coarse to fine, so that
+        steps of one size find what is wide as fast as what is narrow."""
+        self.log_relief = nn.Parameter(torch.zeros(()))
+        self.depth_decoder = PartDecoder(config.channels, hidden, (parts, fine, fine))
+        self.albedo_decoder = PartDecoder(config.channels, hidden, (parts, 3, TINTS, TINTS))
+        self.common_tint = nn.Parameter(torch.zeros(parts, 3, TINTS, TINTS))
+        self.detail_decoder = PartDecoder(config.channels, hidden, (parts, 3, fine, fine))
+        self.common_detail = nn.Parameter(torch.zeros(3, fine, fine))
+        self.place_decoder = PartDecoder(config.channels, 32, (parts, 3))
+        nn.init.zeros_(self.place_decoder.output.weight)
+        if not open_end:
+            self.support_decoder = PartDecoder(config.channels, hidden, (parts, fine // 2, fine // 2))
+            self.common_support = nn.Parameter(initial_support(fine // 2))
+        if self.closed:
+            self.back = nn.Parameter(torch.full((8, 8), 0.4))
+        self.background = Plain() if open_end else Background(config.size)
         self.vote = nn.Linear(config.channels, 6 + 4, bias=False)
         nn.init.normal_(self.vote.weight, std=0.02)
+        self.centred, self.pivot = Centred(), Pivot()
         self.to_confidence = nn.Conv2d(2 * config.width, 2, 3, padding=1)
-        self.back = nn.Parameter(torch.full((8, 8), 0.4))
-        self.register_buffer("mean_angles", torch.zeros(4))
-        """Running means of the angles, and of yaw times roll, in training; see `losses.centred_pose`."""
-        self.background = Background(config.size)
-        self.fov = math.radians(config.fov)
-        self.individuality = 1.0
-        """How far the shape of a face may depart from the mean face; training raises it from 0 to 1."""
+        self.usual_error = nn.Parameter(torch.zeros(2, config.size // 4, config.size // 4))
+        self.register_buffer("freedom", torch.ones(()))
+        """How far a face may depart from the mean face in its shape and in the fine detail of its albedo;
+        training raises it from 0 to 1."""
         self.precision = "float32"
         """Of the networks; geometry and rendering are float32 always."""
 
@@ -83,16 +104,15 @@ class IGCNet(nn.Module):
         decoded = self.decode(shape_code, albedo_code)
         poses, lights, pose, light = self.votes(view_code)
         whole = self.assemble(decoded)
-        normal = geometry.depth_to_normals(whole.depth, self.fov)
+        normal = self.normals(whole)
         background = self.background(images)
         seen = self.render(whole, normal, light, pose, background, normals=normals)
-        confidence = F.softplus(upsample(self.to_confidence(features.detach()), size)) + 0.05
         return Output(
             Parts(decoded.depth, decoded.albedo, poses, lights, whole.visibility, shape_code, albedo_code),
-            whole.depth, whole.albedo, normal, light, pose, confidence,
+            whole.depth, whole.albedo, normal, light, pose, self.expected_error(features),
             seen.image, seen.depth, seen.normal, seen.parts, seen.alpha,
-            background, whole.soft, features, decoded.support,
-            decoded.departure, decoded.detail, decoded.own_support,
+            background, whole.soft, features, decoded.support, decoded.own_support,
+            whole.shift, decoded.departure, decoded.place,
         )  # fmt: skip
 
     def encode(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -108,30 +128,53 @@ class IGCNet(nn.Module):
 
     def decode(self, shape_code: Tensor, albedo_code: Tensor) -> Decoded:
         """Capsule codes (B, M, C) to the maps of the parts."""
-        size = self.config.size
-        departure = self.shared_departure(self.individuality * self._run(self.depth_decoder, shape_code))
-        surface = self.mean_depth() + departure
-        smooth = self.albedo_decoder.template + self._run(self.albedo_decoder, albedo_code)
-        detail = self.detail_decoder.template + self._run(self.detail_decoder, albedo_code)
-        own_support = self._run(self.support_decoder, shape_code).mean(dim=1, keepdim=True)
-        own_support = self.individuality * own_support
-        support = self.support_decoder.template.mean(dim=0) + own_support
+        size, fine, config = self.config.size, self.config.size // 2, self.config
+        logits, share = self.layout(size), self.layout(fine).softmax(dim=0).detach()
+        departure = self.freedom * blend(share, self._run(self.depth_decoder, shape_code))
+        surface = self.relief() * sum(upsample(level, fine) for level in self.common_depth) + departure
+        if config.symmetric_shape:
+            surface = 0.5 * (surface + surface.flip(-1))
+        middle = slice(fine // 4, 3 * fine // 4)
+        surface = surface - surface[..., middle, middle].mean(dim=(-1, -2), keepdim=True)
+        depth = 1 + config.depth_range * upsample(surface, size).tanh()
+        detail = self.common_detail + self.freedom * blend(
+            share[:, None], self._run(self.detail_decoder, albedo_code)
+        )
+        tint = self.common_tint + self._run(self.albedo_decoder, albedo_code)
+        place = self.freedom * places(self._run(self.place_decoder, shape_code))
+        return Decoded(
+            depth + behind_nearest(logits) / config.sharpness,
+            (upsample(tint, size) + upsample(detail, size)).sigmoid(),
+            *self.outline(shape_code),
+            shift_of_points(place, share, size, self.canonical_fov),
+            departure,
+            place,
+        )
+
+    def outline(self, shape_code: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """The support (B, 1, S, S), and how far it departs from the one that all faces share, (B, 1, S/4,
+        S/4); None where there is no background."""
+        if self.config.background == "none":
+            return None, None
+        own = self.freedom * self._run(self.support_decoder, shape_code).mean(dim=1, keepdim=True)
+        support = self.common_support + OUTLINE * own
         if self.config.symmetric_shape:
-            surface, support = (0.5 * (each + each.flip(-1)) for each in (surface, support))
-        depth = 1 + self.config.depth_range * upsample(surface, size).tanh()
-        colour = (upsample(smooth, size) + upsample(detail, size)).sigmoid()
-        return Decoded(depth, colour, upsample(support, size), departure, detail, own_support)
+            support = 0.5 * (support + support.flip(-1))
+        return upsample(support, self.config.size), own
 
-    def mean_depth(self) -> Tensor:
-        """The surfaces of the parts of the mean face (M, h, h), in units of the depth range around 1."""
-        return self.common_depth + OWN * self.depth_decoder.template
+    def expected_error(self, features: Tensor) -> Tensor:
+        """Scale of the residual (B, 2, S, S), straight and mirrored: above 0.02."""
+        logarithm = self.to_confidence(features.detach()) + self.usual_error
+        return 0.02 + 0.15 * (4 * upsample(logarithm, self.config.size)).clamp(-4, 2.5).exp()
 
-    def shared_departure(self, departure: Tensor) -> Tensor:
-        """How the surface of each face departs from the mean face, (B, 1, h, h), out of what the parts' codes
-        say of it, (B, M, h, h): each part speaks where it lies in the mean face. As all parts move together,
-        their borders stay where they are, and a part is the same thing in every face (ours)."""
-        nearness = -self.config.sharpness * self.config.depth_range * self.mean_depth().tanh()
-        return (nearness.softmax(dim=0) * departure).sum(dim=1, keepdim=True)
+    def points(self, depth: Tensor, shift: Tensor) -> Tensor:
+        """Canonical points (B, S, S, 3) of a depth map (B, S, S) whose points are moved by `shift`."""
+        points = geometry.depth_to_points(depth, self.canonical_fov)
+        return points + F.pad(shift.movedim(1, -1), (0, 1))
+
+    def normals(self, whole: Assembly) -> Tensor:
+        """(B, 3, S, S), canonical."""
+        return geometry.points_to_normals(self.points(whole.depth, whole.shift)).movedim(-1, -3)
 
     def _run(self, network: nn.Module, inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
         """One of the networks, in the chosen precision; what it gives is float32."""
@@ -144,24 +187,45 @@ class IGCNet(nn.Module):
     def votes(self, view_code: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """View codes (B, M, C) to the parts' votes for the pose (B, M, 6) and the light (B, M, 5), and what
         the object takes from them: their means, (B, 6) and (B, 5)."""
-        raw = self.vote(view_code)
-        if self.config.shared_attention:
-            raw = raw * self.config.parts  # a part has so much less than all channels to vote with
-        if not self.config.pose_votes:
-            raw = raw.mean(dim=1, keepdim=True).expand_as(raw)
-        turn = math.radians(self.config.rotation_range) * raw[..., :3].tanh()
-        shift = self.config.translation_range * (0.2 * raw[..., 3:6]).tanh()
-        poses = torch.cat((turn, shift), dim=-1)
-        strengths, sideways = raw[..., 6:8].sigmoid(), raw[..., 8:10].tanh()
+        raw = self.raw_votes(view_code)
+        turns, shine = self.centred(raw[..., :6]), raw[..., 6:]
+        poses, pose = self.posed(turns), self.posed(turns.mean(dim=1))
+        strengths, sideways = shine[..., :2].sigmoid(), shine[..., 2:].tanh()
         direction = torch.cat((sideways, -torch.ones_like(sideways[..., :1])), dim=-1)
         lights = torch.cat((strengths, F.normalize(direction, dim=-1)), dim=-1)
         light = lights.mean(dim=1)
         light = torch.cat((light[:, :2], F.normalize(light[:, 2:], dim=1)), dim=1)
-        return poses, lights, poses.mean(dim=1), light
+        return poses, lights, pose, light
+
+    def posed(self, votes: Tensor) -> Tensor:
+        """Poses (..., 6) about (0, 0, 1) from centred votes (..., 6) for a turn about the pivot."""
+        nods, roll = votes[..., :2] / self.relief(), votes[..., 2:3]
+        turn = math.radians(self.config.rotation_range) * torch.cat((nods, roll), dim=-1).tanh()
+        shift = self.config.translation_range * (0.2 * votes[..., 3:]).tanh()
+        return self.pivot(torch.cat((turn, shift), dim=-1))
+
+    def relief(self) -> Tensor:
+        """How many times as deep as at the start the mean face is, while it turns as much less: along this
+        valley pictures hardly change (the bas-relief ambiguity), so it is a direction to learn along of its
+        own."""
+        return (3 * self.log_relief).exp()
+
+    def raw_votes(self, view_code: Tensor) -> Tensor:
+        """View codes (B, M, C) to the parts' votes for pose and light before their ranges, (B, M, 10)."""
+        raw = self.vote(view_code)
+        if self.config.shared_attention:
+            raw = raw * self.config.parts  # a part has so much less than all channels to vote with
+        return raw if self.config.pose_votes else raw.mean(dim=1, keepdim=True).expand_as(raw)
+
+    @torch.no_grad()
+    def centre(self, images: Tensor) -> None:
+        """Counts poses from the mean vote over these images (N, 3, S, S)."""
+        views = torch.cat([self.encode(chunk)[3] for chunk in images.split(64)])
+        self.centred.measure(self.raw_votes(self.decomposition(views))[..., :6])
 
     def assemble(self, decoded: Decoded) -> Assembly:
         """Part maps to the object capsule."""
-        return assemble(decoded.depth, decoded.albedo, decoded.support, self.config.sharpness)
+        return assemble(decoded.depth, decoded.albedo, decoded.support, decoded.shift, self.config.sharpness)
 
     def render(
         self,
@@ -198,17 +262,23 @@ class IGCNet(nn.Module):
         cover = self.cover(whole) if cover is None else cover
         return whole.albedo * shading.lambert(normal, light) * cover.sum(dim=1, keepdim=True)
 
+    @property
+    def closed(self) -> bool:
+        """Whether sides join the outline to the back of a head: with an outline, and if asked for."""
+        return self.config.closed and self.config.background == "border"
+
     def cover(self, whole: Assembly) -> Tensor:
         """How much of each canonical pixel's colour each part draws, (B, M, S, S)."""
-        return whole.cover() if self.config.closed else whole.visibility[:, :-1]
+        return whole.cover() if self.closed else whole.visibility[:, :-1]
 
-    def surface(self, depth: Tensor, face: Tensor) -> Tensor:
+    def surface(self, whole: Assembly) -> Tensor:
         """The canonical points (B, S, S, 3) that are drawn, with the sides of a closed head."""
-        points = geometry.depth_to_points(depth, self.fov)
-        if not self.config.closed:
+        points = self.points(whole.depth, whole.shift)
+        if not self.closed:
             return points
         back = 0.5 * (self.back + self.back.flip(-1)) if self.config.symmetric_shape else self.back
-        return close(points, face, 1 + self.config.depth_range * upsample(back, depth.shape[-1]).tanh())
+        size = self.config.size
+        return close(points, whole.face(), 1 + self.config.depth_range * upsample(back, size).tanh())
 
     def draw(
         self, whole: Assembly, attributes: Tensor, pose: Tensor, size: int, zoom: float = 1.0
@@ -217,8 +287,10 @@ class IGCNet(nn.Module):
         (B, C, size, size), and depth (B, size, size). Only triangles that touch the face are drawn.
         """
         drawn = whole.visibility[:, -1] < 0.5
-        points = geometry.transform(self.surface(whole.depth, whole.face()), pose)
+        points = geometry.transform(self.surface(whole), pose)
         pixels = geometry.points_to_pixels(points, size, geometry.zoomed(self.fov, zoom))
+        if self.config.background == "none":
+            pixels = skirt(pixels, 2 * size)
         fragments = rasterize(pixels, size, drawn)
         seen = interpolate(fragments, attributes)
         if self.config.outlines:
@@ -248,11 +320,11 @@ class IGCNet(nn.Module):
 
     def save_pretrained(self, path: str | Path) -> None:
         """Writes `model.safetensors` and `config.json` into the folder `path`."""
-        folder = Path(path)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_tensors(folder / "model.safetensors", self.state_dict(), {"format": str(FORMAT)})
-        described = {"format": FORMAT, "model": self.config.to_dict()}
-        write_text(folder / "config.json", json.dumps(described, indent=2) + "\n")
+        pretrained.save(path, self.state_dict(), self.format, self.described())
+
+    def described(self) -> dict:
+        """The settings, as a checkpoint has them."""
+        return self.config.to_dict()
 
     @classmethod
     def from_pretrained(cls, path_or_name: str | Path) -> "IGCNet":
@@ -260,30 +332,4 @@ class IGCNet(nn.Module):
 
         Only safetensors and JSON are read; nothing is unpickled. UserError if it is not a checkpoint.
         """
-        folder = Path(path_or_name)
-        if not folder.exists() and (SHIPPED / str(path_or_name)).is_dir():
-            folder = SHIPPED / str(path_or_name)
-        weights, description = folder / "model.safetensors", folder / "config.json"
-        for needed in (weights, description):
-            if not needed.is_file():
-                shipped = ", ".join(sorted(p.name for p in SHIPPED.glob("*") if p.is_dir()))
-                raise UserError(
-                    f"{path_or_name} is not a model: {needed.name} is missing; name a folder that "
-                    f"training wrote or a shipped model ({shipped})."
-                )
-        try:
-            described = json.loads(description.read_text(encoding="utf-8"))
-            if not isinstance(described, dict) or described.get("format") != FORMAT:
-                raise UserError(
-                    f"{description} is not a checkpoint of format {FORMAT}: train the model again."
-                )
-            model = cls(ModelConfig.from_dict(described["model"]))
-            model.load_state_dict(load_file(weights))
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-            if isinstance(error, UserError) and str(description) in str(error):
-                raise
-            why = " ".join(str(error).split())[:200]
-            raise UserError(
-                f"{folder} cannot be read as a checkpoint ({why}): train the model again."
-            ) from error
-        return model.eval()
+        return pretrained.load(path_or_name, cls).eval()

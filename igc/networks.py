@@ -4,6 +4,7 @@ Canonical maps are aligned over faces (an eye is where eyes are), so fully conne
 convolutional ones do at far lower cost; smoothness comes from the low resolution they draw at.
 """
 
+import math
 from functools import lru_cache
 
 import torch
@@ -32,23 +33,20 @@ class Encoder(nn.Module):
 
 
 class PartDecoder(nn.Module):
-    """Decodes capsule vectors (B, M, C) to low-resolution maps (B, M, *shape) around learned templates.
-
-    The template of a part is what all faces have in common; the decoder says how one face departs from
-    it, by one hidden layer with a bias a part and one linear layer shared by all parts.
+    """Decodes capsule vectors (B, M, C) to low-resolution maps (B, M, *shape): how one face departs from what
+    all faces have in common, by one hidden layer with a bias a part and one linear layer shared by all parts.
     """
 
-    def __init__(self, channels: int, hidden: int, template: Tensor):
+    def __init__(self, channels: int, hidden: int, shape: tuple[int, ...]):
         super().__init__()
-        self.shape = template.shape[1:]
-        self.template = nn.Parameter(template.clone())
+        parts, *self.shape = shape
         self.input = nn.Linear(channels, hidden, bias=False)
-        self.bias = nn.Parameter(0.1 * torch.randn(template.shape[0], hidden))
-        self.output = nn.Linear(hidden, self.shape.numel(), bias=False)
+        self.bias = nn.Parameter(0.1 * torch.randn(parts, hidden))
+        self.output = nn.Linear(hidden, math.prod(self.shape), bias=False)
         nn.init.normal_(self.output.weight, std=0.02)
 
     def forward(self, capsules: Tensor) -> Tensor:
-        """The departure (B, M, *shape) from the template, to be added to it."""
+        """The departure (B, M, *shape) from what is common, to be added to it."""
         hidden = F.relu(self.input(capsules) + self.bias)
         return self.output(hidden).unflatten(-1, self.shape)
 
@@ -63,8 +61,9 @@ def upsample(maps: Tensor, size: int) -> Tensor:
 @lru_cache(maxsize=32)
 def interpolation_matrix(small: int, large: int, device=None, dtype=None) -> Tensor:
     """(large, small): bicubic interpolation along one axis, pixel edges aligned."""
-    unit = torch.eye(small).reshape(1, 1, small, small)
-    return F.interpolate(unit, size=(large, small), mode="bicubic")[0, 0].to(device, dtype)
+    with torch.inference_mode(False):  # it is kept, and a later step of training must be able to save it
+        unit = torch.eye(small).reshape(1, 1, small, small)
+        return F.interpolate(unit, size=(large, small), mode="bicubic")[0, 0].to(device, dtype)
 
 
 def _down(inputs: int, outputs: int, size: int) -> nn.Sequential:

@@ -45,23 +45,18 @@ def objective(model: IGCNet, out: Output, target: Tensor, config: TrainConfig) -
         mirrored = model.mirrored(out.first(half))
         term = losses.reconstruct(mirrored, target[:half], scale[:half, 1:], config.gradient)
         terms["mirror"] = config.mirror * term
-    cue = foreground(target, out.background).detach()
     optional = {
-        "silhouette": lambda: losses.cover_foreground(out.view_alpha, cue),
-        "fill": lambda: filled(model, out, cue),
         "contrast": lambda: losses.consistent_parts(out.features, out.view_parts),
-        "balance": lambda: losses.keep_alive(out.soft_visibility),
-        "centre_pose": lambda: centred_pose(model, out.pose),
-        "translation": lambda: losses.small_translation(out.pose),
-        "centre_depth": lambda: losses.centred_depth(out.depth, out.parts.visibility),
-        "smooth": lambda: losses.smooth_depth(out.parts.depth, model.fov),
-        "seamless": lambda: losses.smooth_depth(out.depth[:, None], model.fov),
-        "own_outline": lambda: losses.alike(out.own_support),
-        "smooth_outline": lambda: losses.smooth_support(out.support),
-        "alike": lambda: losses.alike(out.departure),
-        "detail": lambda: losses.plain_albedo(out.detail),
-        "compact": lambda: losses.compact_parts(out.soft_visibility),
+        "balance": lambda: losses.keep_alive(out.parts.visibility),
+        "smooth": lambda: losses.smooth_depth(out.depth, 1 - out.soft_visibility[:, -1]),
+        "deformation": lambda: losses.deformation(out.departure, out.own_support, out.place),
     }
+    if model.config.background == "border":
+        cue = foreground(target, out.background).detach()
+        optional |= {
+            "silhouette": lambda: losses.cover_foreground(out.view_alpha, cue),
+            "fill": lambda: filled(model, out, cue),
+        }
     for name, term in optional.items():
         weight = getattr(config, name)
         if weight:
@@ -71,10 +66,8 @@ def objective(model: IGCNet, out: Output, target: Tensor, config: TrainConfig) -
 
 def filled(model: IGCNet, out: Output, cue: Tensor) -> Tensor:
     """The term of that name, as far as faces may differ yet: one outline for all is drawn too wide by it."""
-    if not model.individuality:
-        return out.support.new_zeros(())
     inside = 1 - out.soft_visibility[:, -1]
-    return model.individuality * losses.fill_foreground(inside, *seen_from_here(model, out, cue))
+    return model.freedom * losses.fill_foreground(inside, *seen_from_here(model, out, cue))
 
 
 @torch.no_grad()
@@ -82,17 +75,10 @@ def seen_from_here(model: IGCNet, out: Output, cue: Tensor) -> tuple[Tensor, Ten
     """What `losses.fill_foreground` needs to know at the canonical points, face or not: `cue` and the cover
     where they fall in the image, and whether they lie behind what is seen there, all (B, S, S)."""
     size = cue.shape[-1]
-    points = geometry.transform(geometry.depth_to_points(out.depth, model.fov), out.pose)
+    points = geometry.transform(model.points(out.depth, out.shift), out.pose)
     pixels = geometry.points_to_pixels(points, size, model.fov)
     place = pixels[..., :2] * (2 / size) - 1
     maps = torch.cat((cue, out.view_alpha, out.view_depth[:, None]), dim=1)
     cue, covered, depth = F.grid_sample(maps, place, padding_mode="border", align_corners=False).unbind(1)
     hidden = (covered > 0.999) & (pixels[..., 2] > depth + 0.01)
     return cue.masked_fill((place.abs() > 1).any(dim=-1), torch.nan), covered.clamp(0, 1), hidden
-
-
-def centred_pose(model: IGCNet, pose: Tensor) -> Tensor:
-    """The term of that name; the running mean is the model's, so that a checkpoint holds it."""
-    term, mean = losses.centred_pose(pose, model.mean_angles)
-    model.mean_angles.copy_(mean)
-    return term

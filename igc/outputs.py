@@ -33,15 +33,17 @@ class Decoded(NamedTuple):
     """(B, M, S, S)"""
     albedo: Tensor
     """(B, M, 3, S, S) in [0, 1]"""
-    support: Tensor
-    """(B, 1, S, S): positive on the face; every part has its say in it"""
+    support: Tensor | None
+    """(B, 1, S, S): positive on the face; every part has its say in it. None without a background"""
+    own_support: Tensor | None
+    """(B, 1, S/4, S/4): how far the support departs from the one that all faces share"""
+    shift: Tensor
+    """(B, 2, S, S): how far the canonical points are moved, see `Assembly`"""
     departure: Tensor
     """(B, 1, S/2, S/2): how far the surface of each face departs from the mean face's, all parts by
     the same, in units of the depth range"""
-    detail: Tensor
-    """(B, M, 3, S/2, S/2): fine detail of the albedo, in logits"""
-    own_support: Tensor
-    """(B, 1, S/4, S/4): how far the support departs from the one that all faces share"""
+    place: Tensor
+    """(B, M, 3): how far each part is moved down, and stretched across and down"""
 
 
 class View(NamedTuple):
@@ -92,11 +94,12 @@ class Output(NamedTuple):
     """(B, M+1, S, S): the softmax behind `parts.visibility`"""
     features: Tensor
     """(B, F, S/4, S/4): the encoder's local features, which the contrastive term compares"""
-    support: Tensor
+    support: Tensor | None
     """(B, 1, S, S): positive on the face"""
+    own_support: Tensor | None
+    shift: Tensor
     departure: Tensor
-    detail: Tensor
-    own_support: Tensor
+    place: Tensor
     """see `Decoded`"""
 
     def first(self, count: int) -> "Output":
@@ -106,4 +109,4 @@ class Output(NamedTuple):
 
     def whole(self) -> Assembly:
         """The object capsule."""
-        return Assembly(self.depth, self.albedo, self.parts.visibility, self.soft_visibility)
+        return Assembly(self.depth, self.albedo, self.parts.visibility, self.soft_visibility, self.shift)

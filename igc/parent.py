@@ -6,7 +6,8 @@ from pathlib import Path
 
 from igc.config import ModelConfig
 from igc.errors import UserError
-from igc.model import SHIPPED, IGCNet
+from igc.model import IGCNet
+from igc.pretrained import SHIPPED
 
 
 def load_parent(init: str | Path, config: ModelConfig, out: Path) -> tuple[IGCNet, dict[str, str]]:
@@ -19,6 +20,8 @@ def load_parent(init: str | Path, config: ModelConfig, out: Path) -> tuple[IGCNe
     if folder.resolve() in (out.resolve(), out.resolve() / "best"):
         raise UserError(f"'init' ({init}) lies in the run's own folder, 'out' ({out}): choose another 'out'.")
     parent = IGCNet.from_pretrained(init)
+    if type(parent) is not IGCNet:
+        raise UserError(f"the model in {init} is of a former format, which cannot train: leave out 'init'.")
     for field in dataclasses.fields(config):
         had, asked = getattr(parent.config, field.name), getattr(config, field.name)
         if had != asked:

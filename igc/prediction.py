@@ -22,7 +22,7 @@ def predict(model: IGCNet, images: Tensor, chunk: int = CHUNK) -> dict[str, Tens
     normal are 0, all three or none. `pose` (B, 6): pitch, yaw, roll in radians, then the translation, about
     the point (0, 0, 1). Canonical: `light` (B, 5), ambient, diffuse and the unit direction to the light;
     `canonical_depth` (B, S, S), `canonical_albedo` (B, 3, S, S) in [0, 1], `canonical_labels` (B, S, S)
-    int64, 0 beyond the outline, where depth and albedo go on.
+    int64: the face seen from the front, 0 where there is none.
 
     `chunk` images are explained at once, on the model's device and as in evaluation; whether it trains is
     left as it was. ValueError for images of another shape or type.
@@ -63,12 +63,18 @@ def described(model: IGCNet, out: Output) -> dict[str, Tensor]:
 
 
 def canonical_maps(model: IGCNet, out: Output) -> dict[str, Tensor]:
-    """Depth, albedo and labels of the face seen from the front, on as many pixels as the picture has."""
-    parts = out.parts.visibility.shape[1] - 1
+    """Depth, albedo and labels of the face seen from the front, on as many pixels as the picture has,
+    whatever is kept around it and however its points are moved."""
+    whole, ahead = out.whole(), torch.zeros_like(out.pose)
+    attributes = torch.cat((whole.albedo, model.cover(whole)), dim=1)
+    seen, depth = model.draw(whole, attributes, ahead, model.config.size)
+    albedo, parts = seen.tensor_split((3,), dim=1)
+    labels = masks_to_labels(parts) * (depth > 0)
+    albedo = albedo / parts.sum(dim=1, keepdim=True).clamp(min=0.5)  # the outline is blended with nothing
     return {
-        "canonical_depth": out.depth,
-        "canonical_albedo": out.albedo,
-        "canonical_labels": (out.parts.visibility.argmax(dim=1) + 1) % (parts + 1),
+        "canonical_depth": depth * (labels > 0),
+        "canonical_albedo": albedo.clamp(0, 1) * (labels > 0)[:, None],
+        "canonical_labels": labels,
     }
 
 

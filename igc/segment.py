@@ -17,6 +17,7 @@ from igc.data.images import shown
 from igc.data.label_images import label_image, overlay, save_image
 from igc.errors import UserError, plain_warnings
 from igc.files import make_folder, write_text, writing
+from igc.framing import DRAWN
 from igc.metrics import centroids
 from igc.model import IGCNet
 from igc.outputs import Output
@@ -120,7 +121,8 @@ def main(arguments: list[str] | None = None) -> int:
             model = IGCNet.from_pretrained(chosen.model)
             names = chosen.names.split(",") if chosen.names else None
             if chosen.truth == "synthetic" and names is None:
-                truth = read_all(SyntheticFaces("validation", 128, model.config.size))
+                frame = DRAWN[model.config.background]
+                truth = read_all(SyntheticFaces("validation", 128, model.config.size, frame=frame))
                 names = name_parts(labels(model, truth["image"]), truth["labels"], model.config.parts)
             rows = segment_folder(chosen.folder, model, chosen.out, names)
         except UserError as error:

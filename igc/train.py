@@ -55,7 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
         "a shipped model or a run's folder to start from; options of the model that are not given are its own"
     )
     parser.add_argument("--init", help=how)
-    parser.add_argument("--frame", default="head", help="head or face: what 'synthetic' shows")
+    how = "head or face: what 'synthetic' shows; a face is trained on without a background, unless told"
+    parser.add_argument("--frame", default="head", help=how)
     parser.add_argument("--renew", type=int, default=0, help="epochs until 'synthetic' brings new people")
     groups = {}
     for kind in (ModelConfig, TrainConfig):
@@ -69,6 +70,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with plain_warnings():
             given = {k: {n: chosen[n] for n in names if chosen[n] is not None} for k, names in groups.items()}
+            if chosen["data"] == "synthetic" and chosen["frame"] == "face" and not chosen["init"]:
+                given[ModelConfig].setdefault("background", "none")
             model_config = config_like(chosen["init"], given[ModelConfig])
             train_config = TrainConfig(**given[TrainConfig])
             drawn = {name: chosen[name] for name in ("frame", "renew")}

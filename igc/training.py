@@ -20,18 +20,22 @@ from igc.files import write_text, writing
 from igc.framing import LOOKED_AT, warn_if_filled
 from igc.machine import choose_device, keep_memory
 from igc.model import IGCNet
+from igc.networks import Encoder, PartDecoder
 from igc.objective import Objective
 from igc.parent import load_parent
 from igc.raster import Unusable
 from igc.records import Events, progress_bar, save_picture
 from igc.runs import Progress, describe_run, load_state, pack, save_best, save_state, unpack
-from igc.schedule import individuality, set_learning_rate
+from igc.schedule import freedom, set_learning_rate, sharpness
 from igc.watch import PATIENCE, Stop, Watch
 
 Preview = Callable[[IGCNet, int], object]
 """Called with the model and the number of steps done, every `PREVIEW` steps."""
 
 PREVIEW = 50
+
+MEASURED = 16
+"""Batches over which the averaged model's votes are centred before it is shown."""
 
 
 class Training:
@@ -71,9 +75,9 @@ class Training:
         self.accelerator.wait_for_everyone()  # or a slower process would find what a faster one writes next
         if not found:
             self.save()
-            if self.accelerator.is_main_process and getattr(model_config, "background", "border") == "border":
+            if self.accelerator.is_main_process and model_config.background == "border":
                 warn_if_filled(self.feed.sample(LOOKED_AT))
-        self.watch = Watch(model_config.parts, self.accelerator)
+        self.watch = Watch(model_config.parts, self.accelerator, model_config.background)
 
     def run(self, stop: Stop) -> None:
         """Trains until the last epoch is done; goes back to the last checkpoint when something is wrong."""
@@ -145,7 +149,8 @@ class Training:
         done, total = self.place()
         set_learning_rate(self.optimiser, self.config, done, total, 0.5 ** len(self.progress.setbacks))
         common = 0 if "init" in self.settings else self.config.common_shape  # a parent's faces differ already
-        self.model.individuality = individuality(done / total, common)
+        self.model.layout.sharp.fill_(sharpness(done / total))
+        self.model.freedom.fill_(freedom(done / total, common))
         with self.accelerator.accumulate(self.objective):
             terms, area = self.objective(images)
             loss = sum(terms.values())
@@ -182,7 +187,7 @@ class Training:
         progress.history.append(row)
         progress.epoch, progress.step, progress.seconds = progress.epoch + 1, 0, 0.0
         self.sums = {}
-        best = self.model.individuality == 1 and means["loss"] < progress.best
+        best = self.model.freedom == 1 and means["loss"] < progress.best
         if best:
             progress.best = means["loss"]
             if self.accelerator.is_main_process:
@@ -191,10 +196,12 @@ class Training:
         return row
 
     def shown(self) -> IGCNet:
-        """The model that is saved and shown: the averaged one, if there is an average."""
+        """The model that is saved and shown: the averaged one, if there is an average, with means of its
+        votes of its own."""
         if self.average is None or not self.average.n_averaged:
             return self.model
-        self.average.module.individuality = 1.0
+        batches = [images for _, images in zip(range(MEASURED), self.feed.batches(0))]
+        self.average.module.eval().centre(torch.cat([*batches, *(images.flip(-1) for images in batches)]))
         return self.average.module
 
     def save(self) -> None:
@@ -241,9 +248,9 @@ class Training:
 
 def compile_networks(model: IGCNet) -> None:
     """Lets torch.compile translate encoder and decoders, at their first use."""
-    decoders = model.depth_decoder, model.support_decoder, model.albedo_decoder, model.detail_decoder
-    for network in (model.encoder, *decoders):
-        network.compile()
+    for module in model.modules():
+        if isinstance(module, Encoder | PartDecoder):
+            module.compile()
 
 
 def average_of(model: IGCNet, decay: float) -> AveragedModel | None:

@@ -6,11 +6,14 @@ The figures and the editor share these. All of it is ours. Angles are in degrees
 from collections.abc import Iterable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from igc.geometry import depth_to_points, transform
+from igc.capsules import skirt
+from igc.geometry import depth_to_points, points_to_pixels, transform
 from igc.model import IGCNet
 from igc.outputs import Output, Parts, View
+from igc.raster import interpolate, rasterize
 from igc.shading import light_direction
 
 STRENGTHS = (0.35, 0.75)
@@ -39,7 +42,7 @@ def view(
 def turn(model: IGCNet, out: Output, yaw: float, pitch: float = 0, roll: float = 0) -> Tensor:
     """The pose (B, 6) with these angles (degrees) in which the middle of each face stays where it is."""
     face = (out.parts.visibility[:, -1] < 0.5)[..., None]
-    points = depth_to_points(out.depth, model.fov) * face
+    points = model.points(out.depth, out.shift) * face
     middle = points.sum(dim=(1, 2)) / face.sum(dim=(1, 2)).clamp(min=1)
     pose = torch.zeros_like(out.pose)
     pose[:, :3] = torch.deg2rad(pose.new_tensor((pitch, yaw, roll)))
@@ -65,6 +68,33 @@ def show_only(out: Output, parts: Iterable[int]) -> Output:
     return out._replace(parts=out.parts._replace(visibility=visibility), soft_visibility=soft)
 
 
+def seen_parts(model: IGCNet, out: Output) -> Tensor:
+    """(B, M, S, S) bool: the canonical points at which each part is seen, where the surface is shown or
+    exported as a solid. Without a background the outermost ring of points is left out: it stands for all that
+    lies beyond the frame (`capsules.skirt`)."""
+    seen = out.parts.visibility[:, :-1] > 0.5
+    if model.config.background == "none":
+        seen = F.pad(seen[..., 1:-1, 1:-1], (1, 1, 1, 1))
+    return seen
+
+
+def from_front(model: IGCNet, out: Output, maps: Tensor) -> tuple[Tensor, Tensor]:
+    """The canonical surface of `out` as a camera sees it that looks straight ahead: points (B, S, S, 3) on
+    its rays, and what `maps` (B, C, S, S) of the canonical frame show there, (B, C, S, S).
+
+    Where the points of a face are moved, its maps do not lie on rays. The outermost points go on outwards, so
+    that no ray misses the surface."""
+    size, fov = model.config.size, model.canonical_fov
+    points, maps = (
+        F.pad(each, (1, 1, 1, 1), mode="replicate")
+        for each in (model.points(out.depth, out.shift).movedim(-1, 1), maps)
+    )
+    pixels = points_to_pixels(points.movedim(1, -1), size, fov)
+    fragments = rasterize(skirt(pixels, 2 * size), size)
+    return depth_to_points(fragments.depth, fov), interpolate(fragments, maps)
+
+
 def one_face(out: Output, item: int) -> Output:
     """Face number `item` of `out` alone, a batch of one. IndexError where there is no such face."""
-    return Output(Parts(*(maps[[item]] for maps in out.parts)), *(maps[[item]] for maps in out[1:]))
+    parts = Parts(*(maps[[item]] for maps in out.parts))
+    return Output(parts, *(None if maps is None else maps[[item]] for maps in out[1:]))

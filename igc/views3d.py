@@ -12,14 +12,15 @@ import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
+from igc.capsules import one_hot_max
 from igc.data.label_images import PART_COLOURS
 from igc.errors import UserError
-from igc.geometry import depth_to_points, pixel_centres
+from igc.geometry import pixel_centres
 from igc.model import IGCNet
 from igc.outputs import Output
 from igc.stills import still
 from igc.viewer import STATE, FaceView
-from igc.views import STRENGTHS
+from igc.views import STRENGTHS, from_front, one_face, seen_parts
 
 MARGIN = 2
 """Cells around a surface that are stored besides: its outline is smoothed, and lies between two vertices."""
@@ -36,12 +37,18 @@ def face_view(model: IGCNet, out: Output, item: int = 0, **begin) -> FaceView:
     `begin` holds what of `viewer.STATE` is different. IndexError where there is no such face, UserError where
     it is empty.
     """
-    points = depth_to_points(out.depth[item], model.fov)
-    masks = out.parts.visibility[item, :-1] > 0.5
-    every = (len(masks), *points.shape)
-    colours = out.albedo[item].movedim(0, -1).expand(every)
+    face = one_face(out, item)
+    seen = seen_parts(model, face)
+    shares = torch.cat((seen, ~seen.any(dim=1, keepdim=True)), dim=1).to(face.albedo)
+    support = [] if face.support is None else [face.support]
+    points, maps = from_front(model, face, torch.cat((face.albedo, shares, *support), dim=1))
+    colours, shares, support = maps[0].tensor_split((3, 3 + shares.shape[1]))
+    masks = one_hot_max(shares, dim=0)[:-1] > 0.5
+    every = (len(masks), *points.shape[1:])
     names = [f"part {m + 1}" for m in range(len(masks))]
-    return parts_view(points.expand(every), colours, masks, names, support=out.support[item, 0], **begin)
+    colours = colours.movedim(0, -1).expand(every)
+    support = support[0] if len(support) else None
+    return parts_view(points.expand(every), colours, masks, names, support=support, **begin)
 
 
 def surface_view(points, colours, mask=None, says: str = "A surface.", **begin) -> FaceView:

@@ -25,8 +25,8 @@ class Watch:
     """Notices that training went wrong, and says how: within `CHECK` steps a loss that is no number, within
     100 a part that vanished or swallowed the others."""
 
-    def __init__(self, parts: int, accelerator):
-        self.parts, self.accelerator = parts, accelerator
+    def __init__(self, parts: int, accelerator, background: str = "border"):
+        self.parts, self.accelerator, self.background = parts, accelerator, background
         self.forget()
 
     def forget(self) -> None:
@@ -54,7 +54,7 @@ class Watch:
         face = float(seen[:-2].sum())
         if face < LEAST_FACE:
             return f"the face has vanished ({face:.1%} of the frame)"
-        if face > MOST_FACE:
+        if face > MOST_FACE and self.background == "border":
             return f"the face has swallowed the background ({face:.1%} of the frame)"
         share = seen[:-2] / face
         if self.parts > 1 and share.min() < LEAST_PART:

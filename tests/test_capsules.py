@@ -5,12 +5,17 @@ import torch
 from torch.autograd import gradcheck
 
 from igc.capsules import (
+    Assembly,
     Decomposition,
     assemble,
+    behind_nearest,
+    blend,
+    bowl,
     close,
-    initial_depth,
+    in_picture,
     initial_support,
     one_hot_max,
+    skirt,
     straight_through,
 )
 
@@ -60,6 +65,18 @@ def test_the_attention_has_the_gradient_of_the_softmax():
     assert found.abs().sum() > 0
 
 
+def test_a_channel_can_move_to_another_part():
+    """A hundred steps of Adam suffice: the margin at the start is small."""
+    module, target = Decomposition(12, 3), torch.zeros(3, 12)
+    target[0] = 1
+    optimiser = torch.optim.Adam(module.parameters(), lr=1e-2)
+    for _ in range(100):
+        optimiser.zero_grad()
+        (module.attention() - target).square().sum().backward()
+        optimiser.step()
+    torch.testing.assert_close(module.attention().detach(), target)
+
+
 def test_shares_add_up_to_the_embedding_and_do_not_overlap():
     embedding = torch.randn(5, 12)
     codes = Decomposition(12, 4)(embedding).detach()
@@ -70,7 +87,9 @@ def test_shares_add_up_to_the_embedding_and_do_not_overlap():
 
 def test_without_shared_attention_every_part_gets_all_channels():
     embedding = torch.randn(5, 12)
-    codes = Decomposition(12, 4, shared=False)(embedding)
+    module = Decomposition(12, 4, shared=False)
+    codes = module(embedding)
+    assert not list(module.parameters()), "there is nothing to be dealt out"
     assert torch.equal(codes, embedding[:, None].expand(5, 4, 12))
 
 
@@ -79,9 +98,14 @@ def inside(depth):
     return torch.ones_like(depth[:, :1])
 
 
+def put_together(depth, albedo, support, sharpness):
+    """`assemble` with no point moved."""
+    return assemble(depth, albedo, support, depth.new_zeros(len(depth), 2, *depth.shape[2:]), sharpness)
+
+
 def test_the_nearest_part_wins_and_brings_its_albedo():
     depth, albedo = part_maps()
-    whole = assemble(depth, albedo, inside(depth), sharpness=500)
+    whole = put_together(depth, albedo, inside(depth), sharpness=1e6)
     nearest = depth.argmin(dim=1)
     assert torch.equal(whole.visibility.argmax(dim=1), nearest)
     torch.testing.assert_close(whole.visibility.sum(dim=1), torch.ones(2, 6, 6).double())
@@ -91,25 +115,26 @@ def test_the_nearest_part_wins_and_brings_its_albedo():
 
 def test_shapes_of_the_object():
     depth, albedo = part_maps(parts=3, size=5)
-    whole = assemble(depth, albedo, inside(depth), sharpness=100)
+    whole = put_together(depth, albedo, inside(depth), sharpness=100)
     assert whole.depth.shape == (2, 5, 5) and whole.albedo.shape == (2, 3, 5, 5)
     assert whole.visibility.shape == whole.soft.shape == (2, 4, 5, 5)
+    assert whole.shift.shape == (2, 2, 5, 5)
 
 
 def test_without_support_the_background_is_seen_and_the_surface_goes_on():
     depth, albedo = part_maps()
     support = inside(depth)
     support[:, :, :3] = -0.2
-    whole = assemble(depth, albedo, support, sharpness=500)
+    whole = put_together(depth, albedo, support, sharpness=500)
     assert (whole.visibility[:, -1, :3] > 0.5).all() and (whole.visibility[:, -1, 3:] < 0.5).all()
-    assert torch.equal(whole.depth, assemble(depth, albedo, inside(depth), 500).depth)
+    assert torch.equal(whole.depth, put_together(depth, albedo, inside(depth), 500).depth)
 
 
 def test_permuting_the_parts_permutes_their_visibility_and_nothing_else():
     depth, albedo = part_maps()
     order = torch.tensor([2, 0, 3, 1])
-    whole = assemble(depth, albedo, inside(depth), 300)
-    other = assemble(depth[:, order], albedo[:, order], inside(depth), 300)
+    whole = put_together(depth, albedo, inside(depth), 300)
+    other = put_together(depth[:, order], albedo[:, order], inside(depth), 300)
     torch.testing.assert_close(other.depth, whole.depth)
     torch.testing.assert_close(other.albedo, whole.albedo)
     torch.testing.assert_close(other.visibility[:, :-1], whole.visibility[:, :-1][:, order])
@@ -120,7 +145,7 @@ def test_permuting_the_parts_permutes_their_visibility_and_nothing_else():
 def test_the_sharper_the_softmax_the_nearer_the_minimum():
     depth, albedo = part_maps()
     errors = [
-        float((assemble(depth, albedo, inside(depth), k).depth - depth.amin(dim=1)).abs().max())
+        float((put_together(depth, albedo, inside(depth), k).depth - depth.amin(dim=1)).abs().max())
         for k in (10, 100, 1000, 1e5)
     ]
     assert errors == sorted(errors, reverse=True) and errors[-1] < 1e-5
@@ -130,12 +155,12 @@ def test_the_depth_is_the_mean_under_the_softmax_of_the_parts():
     depth, albedo = part_maps()
     weights = (-40 * depth).exp()
     wanted = (weights * depth).sum(dim=1) / weights.sum(dim=1)
-    torch.testing.assert_close(assemble(depth, albedo, inside(depth), 40).depth, wanted)
+    torch.testing.assert_close(put_together(depth, albedo, inside(depth), 40).depth, wanted)
 
 
 def test_the_depth_of_one_part_is_its_depth():
     depth, albedo = part_maps(parts=1)
-    whole = assemble(depth, albedo, inside(depth), 100)
+    whole = put_together(depth, albedo, inside(depth), 100)
     torch.testing.assert_close(whole.depth, depth[:, 0])
     torch.testing.assert_close(whole.albedo, albedo[:, 0])
 
@@ -143,7 +168,7 @@ def test_the_depth_of_one_part_is_its_depth():
 def test_parts_and_background_have_a_gradient():
     depth, albedo = part_maps(parts=2)
     depth, support = depth.requires_grad_(), (0.1 * torch.randn(2, 1, 6, 6).double()).requires_grad_()
-    whole = assemble(depth, albedo, support, 100)
+    whole = put_together(depth, albedo, support, 100)
     assert (whole.visibility[:, -1] > 0.5).any() and (whole.visibility[:, -1] < 0.5).any()
     whole.visibility[:, 0].sum().backward()
     assert (depth.grad[:, 0] <= 0).all() and depth.grad.min() < -1e-3, "more is seen of a nearer part"
@@ -152,17 +177,89 @@ def test_parts_and_background_have_a_gradient():
 
 def test_gradients_of_the_depth():
     depth, albedo = part_maps(parts=3, size=3, batch=1)
-    assert gradcheck(lambda d: assemble(d, albedo, inside(depth), 30).depth, (depth.requires_grad_(),))
-    assert gradcheck(lambda d: assemble(d, albedo, inside(depth), 30).soft, (depth,))
+    assert gradcheck(lambda d: put_together(d, albedo, inside(depth), 30).depth, (depth.requires_grad_(),))
+    assert gradcheck(lambda d: put_together(d, albedo, inside(depth), 30).soft, (depth,))
 
 
-@pytest.mark.parametrize("start", ["face", "bands"])
-@pytest.mark.parametrize("parts", [1, 2, 6, 9, 12, 15])
-def test_every_part_sees_something_at_the_start(parts, start):
-    depth = 1 + 0.1 * initial_depth(parts, 32, start)[None].tanh()
-    whole = assemble(depth, torch.zeros(1, parts, 3, 32, 32), initial_support(32)[None, None], 600)
-    assert depth.shape == (1, parts, 32, 32)
-    assert (whole.visibility.sum(dim=(2, 3)) > 0).all(), "each part, and the background"
+def test_parts_stand_behind_the_surface_as_their_shares_say():
+    logits, surface = 5 * torch.randn(4, 6, 6).double(), 1 + 0.1 * torch.rand(2, 1, 6, 6).double()
+    depth = surface + behind_nearest(logits) / 300
+    torch.testing.assert_close((-300 * depth).softmax(dim=1), logits.softmax(dim=0).expand(2, 4, 6, 6))
+    whole = put_together(depth, torch.rand(2, 4, 3, 6, 6).double(), None, 300)
+    torch.testing.assert_close(whole.depth, surface[:, 0], atol=1e-12, rtol=0)
+    winner = depth.gather(1, logits.argmax(dim=0).expand(2, 1, 6, 6))
+    assert (winner <= surface + 1e-12).all(), "the nearest is in front of it"
+
+
+def test_where_borders_run_does_not_change_the_shape():
+    """Not even far from them, where all parts but one have no share: and the gradient says the same."""
+    logits = (200 * torch.randn(3, 6, 6)).requires_grad_()
+    depth = 1 + behind_nearest(logits)[None] / 600
+    whole = put_together(depth, torch.rand(1, 3, 3, 6, 6), None, 600)
+    assert (whole.depth - 1).abs().max() < 1e-5
+    whole.depth.sum().backward()
+    assert logits.grad.abs().max() < 1e-3
+    small = torch.randn(3, 2, 2).double().requires_grad_()
+    assert gradcheck(behind_nearest, (small,))
+
+
+def test_the_albedo_is_the_mean_under_the_softmax_of_the_parts():
+    depth, albedo = part_maps()
+    weights = (-40 * depth).softmax(dim=1)[:, :, None]
+    whole = put_together(depth, albedo, inside(depth), 40)
+    torch.testing.assert_close(whole.albedo, (weights * albedo).sum(dim=1))
+
+
+def test_without_a_background_all_is_surface():
+    depth, albedo = part_maps()
+    whole = put_together(depth, albedo, None, 300)
+    assert (whole.visibility[:, -1] == 0).all() and (whole.soft[:, -1] == 0).all() and whole.face().all()
+    torch.testing.assert_close(whole.cover().sum(dim=1), torch.ones_like(whole.depth))
+
+
+def test_parts_draw_together_by_their_shares():
+    share, maps = torch.randn(3, 4, 4).softmax(dim=0), torch.randn(2, 3, 4, 4)
+    found = blend(share, maps)
+    torch.testing.assert_close(found, torch.einsum("mhw,bmhw->bhw", share, maps)[:, None])
+    colours = blend(share[:, None], torch.randn(2, 3, 3, 4, 4))
+    assert colours.shape == (2, 1, 3, 4, 4)
+
+
+def test_the_mirror_image_of_an_object_is_moved_to_the_other_side():
+    depth, albedo = part_maps()
+    whole = assemble(depth, albedo, inside(depth), torch.randn(2, 2, 6, 6).double(), 300)
+    flipped = whole.flipped()
+    assert torch.equal(flipped.shift[:, 0], -whole.shift[:, 0].flip(-1))
+    assert torch.equal(flipped.shift[:, 1], whole.shift[:, 1].flip(-1))
+    for name in set(Assembly._fields) - {"shift"}:
+        assert torch.equal(getattr(flipped, name), getattr(whole, name).flip(-1))
+    for back, first in zip(flipped.flipped(), whole, strict=True):
+        assert torch.equal(back, first)
+
+
+def test_a_skirt_goes_outwards_all_around():
+    points = torch.randn(2, 5, 5, 3).double()
+    found = skirt(points, 4.0)
+    inside = slice(1, -1)
+    assert torch.equal(found[:, inside, inside], points[:, inside, inside])
+    assert torch.equal(found[..., 2], points[..., 2])
+    ring = torch.ones(5, 5, dtype=torch.bool)
+    ring[inside, inside] = False
+    moved = (found - points)[:, ring][..., :2]
+    away = points[:, ring][..., :2] - points[..., :2].mean(dim=(1, 2))[:, None]
+    torch.testing.assert_close(moved.norm(dim=-1), torch.full((2, 16), 4.0).double())
+    torch.testing.assert_close((moved * away).sum(dim=-1), 4 * away.norm(dim=-1))
+
+
+def test_where_things_start():
+    """Round, deepest at the rim, and the same upside down and in a mirror."""
+    for start in (bowl(16), initial_support(16), in_picture(16, 1.25).float()):
+        assert torch.equal(start, start.flip(-1)) and torch.equal(start, start.flip(-2))
+    assert bowl(16).argmin() in (7 * 16 + 7, 7 * 16 + 8, 8 * 16 + 7, 8 * 16 + 8)
+    assert (bowl(16)[8].diff()[8:] > 0).all()
+    support = initial_support(32)
+    assert support[16, 16] > 1 and (support[:, :4] < 0).all() and 0.3 < (support > 0).float().mean() < 0.6
+    assert in_picture(20, 1.25).sum() == 16 * 16, "a picture is four fifths as wide as its frame"
 
 
 def test_the_sides_of_a_head_go_straight_back_from_beyond_the_outline():
@@ -183,7 +280,7 @@ def test_beyond_the_outline_the_nearest_part_goes_on_and_elsewhere_visibility_st
     depth, albedo = part_maps()
     support = inside(depth)
     support[:, :, :3] = -0.2
-    whole = assemble(depth, albedo, support, sharpness=500)
+    whole = put_together(depth, albedo, support, sharpness=500)
     assert torch.equal(whole.face(), (support > 0)[:, 0])
     cover = whole.cover()
     torch.testing.assert_close(cover[:, :, 3:], whole.visibility[:, :-1, 3:])

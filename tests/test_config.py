@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import shutil
+from itertools import pairwise
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from igc.data import SyntheticFaces
 from igc.errors import UserError
 from igc.geometry import transform
 from igc.objective import objective
-from igc.schedule import set_learning_rate
+from igc.schedule import SHARPEST, WIDEST, freedom, set_learning_rate, sharpness
 from igc.train import fit
 
 KINDS = (ModelConfig, TrainConfig)
@@ -180,6 +181,8 @@ def test_a_new_kind_of_configuration_is_checked_as_well():
 
 def flat(item):
     """All tensors of nested tuples."""
+    if item is None:
+        return []
     return [item] if isinstance(item, torch.Tensor) else [t for part in item for t in flat(part)]
 
 
@@ -222,16 +225,23 @@ def train(tmp_path_factory):
     [
         f
         for f in dataclasses.fields(TrainConfig)
-        if f.name not in (*ON_THE_SIDE, "device", "warmup", "compile")
+        if f.name not in (*ON_THE_SIDE, "device", "warmup", "compile", "balance")
     ],
     ids=lambda field: field.name,
 )
 def test_every_setting_of_training_changes_the_run(field, train):
-    (record, before), (other, after) = train(), train(**{field.name: other_value(field)})
-    changed = any(not torch.equal(before[name], after[name]) for name in before)
-    if field.name == "balance":  # has no gradient as long as every part is alive, which is as it should be
-        changed |= record["final"][field.name] != other["final"][field.name]
-    assert changed
+    (_, before), (_, after) = train(), train(**{field.name: other_value(field)})
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_balance_acts_as_soon_as_a_part_is_small_and_not_before():
+    model, images = IGCNet(ModelConfig(**TINY)), torch.rand(4, 3, 32, 32)
+    for less, alive in ((0.0, True), (1.0, False)):
+        model.layout.bias.data[2] -= less
+        term = objective(model, model(images), images, TrainConfig())["balance"]
+        (slope,) = torch.autograd.grad(term, model.layout.bias)
+        assert (term == 0) == alive
+        assert (slope == 0).all() if alive else slope[2] < 0, "more of the small part lowers the term"
 
 
 @pytest.mark.parametrize("name", ON_THE_SIDE)
@@ -248,24 +258,36 @@ def test_compiled_networks_train_the_same_model_but_for_rounding(train):
     assert any(not torch.equal(before[key], after[key]) for key in before)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [f.name for f in dataclasses.fields(TrainConfig) if f.metadata["about"].startswith(("weight", "price"))],
-)
-def test_a_term_counts_with_its_weight_and_is_left_out_without_one(name):
-    model, images = IGCNet(ModelConfig(**TINY)), torch.rand(4, 3, 32, 32)
+WEIGHTS = [
+    f.name for f in dataclasses.fields(TrainConfig) if f.metadata["about"].startswith(("weight", "price"))
+]
+
+
+@pytest.mark.parametrize("background", ["border", "none"])
+def test_a_term_counts_with_its_weight_and_is_left_out_without_one(background):
+    model = IGCNet(ModelConfig(background=background, **TINY))
+    images = torch.rand(4, 3, 32, 32)
     with torch.no_grad():
         out = model(images)
-        terms = []
-        for weight in (0.5, 1.0, 0.0):
-            model.mean_angles.zero_()  # it runs on from batch to batch
-            terms.append(objective(model, out, images, TrainConfig(**{name: weight})))
-        once, twice, never = terms
-    if name == "gradient":  # a weight within the terms of reconstruction
-        assert never["reconstruct"] < once["reconstruct"] < twice["reconstruct"]
-    else:
-        assert set(once) - set(never) == {name}
-        torch.testing.assert_close(twice[name], 2 * once[name])
+        for name in WEIGHTS:
+            weighed = (TrainConfig(**{name: weight}) for weight in (0.5, 1.0, 0.0))
+            once, twice, never = (objective(model, out, images, config) for config in weighed)
+            if name == "gradient":  # a weight within the terms of reconstruction
+                assert never["reconstruct"] < once["reconstruct"] < twice["reconstruct"]
+            elif name in ("silhouette", "fill") and background == "none":
+                assert set(once) == set(never) and name not in once
+            else:
+                assert set(once) - set(never) == {name}
+                torch.testing.assert_close(twice[name], 2 * once[name])
+
+
+@pytest.mark.parametrize(("background", "most"), [("border", 8), ("none", 6)])
+def test_there_are_at_most_eight_terms_and_none_without_a_use(background, most):
+    model = IGCNet(ModelConfig(background=background, **TINY))
+    images = torch.rand(4, 3, 32, 32)
+    every = objective(model, model(images), images, TrainConfig(**dict.fromkeys(WEIGHTS, 1.0)))
+    assert len(every) == most and all(torch.isfinite(term) for term in every.values())
+    assert set(every) - {"reconstruct"} <= set(WEIGHTS)
 
 
 def test_the_learning_rate_rises_over_the_warmup_and_then_falls():
@@ -283,3 +305,17 @@ def test_the_learning_rate_rises_over_the_warmup_and_then_falls():
     assert slow[0] < 0.001 < 0.0099 < at_once[0] <= 0.01
     assert slow.index(max(slow)) in (48, 49, 50) and slow[60:] == at_once[60:]
     assert at_once == sorted(at_once, reverse=True) and 0 < at_once[-1] < 0.001
+
+
+def test_faces_may_differ_before_a_run_ends_whatever_the_setting():
+    for common in (0.0, 0.1, TrainConfig.common_shape, 0.45):
+        course = [freedom(progress / 100, common) for progress in range(101)]
+        assert course == sorted(course) and course[-1] == 1 and course[90] == 1
+        assert course[int(100 * common)] == (common == 0)
+        assert common == 0 or freedom(1.5 * common, common) == pytest.approx(0.5)
+
+
+def test_borders_of_parts_sharpen_and_then_stay():
+    course = [sharpness(progress / 100) for progress in range(101)]
+    assert course[0] == WIDEST and course[60:] == pytest.approx([SHARPEST] * 41)
+    assert all(before < after for before, after in pairwise(course[:60]))

@@ -9,12 +9,13 @@ import torch
 from igc import IGCNet, ModelConfig, evaluate, files, segment
 
 TINY = ModelConfig(size=32, width=8, channels=12, parts=3)
+SPLITS = "validation", "test"
 
 
 @pytest.fixture(scope="module")
 def data():
     """(validation, test) faces with their truth."""
-    return tuple(evaluate.load_truth(split, 24, 32) for split in ("validation", "test"))
+    return tuple(evaluate.load_truth(split, 24, 32) for split in SPLITS)
 
 
 @pytest.fixture(scope="module")
@@ -94,12 +95,24 @@ def test_a_frame_that_is_asked_for_reaches_the_faces(model, tmp_path, monkeypatc
             super().__init__(*given)
 
     model.save_pretrained(tmp_path / "mine")
+    IGCNet(ModelConfig(**TINY.to_dict() | {"background": "none"})).save_pretrained(tmp_path / "faces")
     monkeypatch.setattr(evaluate, "SyntheticFaces", Faces)
     monkeypatch.setattr(evaluate, "evaluate", lambda *given: {"nmi": 0.5})
     monkeypatch.setattr(evaluate, "evaluate_floors", lambda *given: {})
-    given = [str(tmp_path / "mine"), "--count", "16", "--out", str(tmp_path / "figures.json")]
-    assert evaluate.main([*given, "--frame", "face"]) == 0 and evaluate.main(given) == 0
-    assert asked == 3 * [{"frame": "face"}] + 3 * [{}]
+    given = ["--count", "16", "--out", str(tmp_path / "figures.json")]
+    for name in ("mine", "faces"):
+        for options in (["--frame", "head"], ["--frame", "face"], []):
+            assert evaluate.main([str(tmp_path / name), *given, *options]) == 0
+    frames = ["head", "face", "head", "head", "face", "face"]
+    assert asked == [{"frame": frame} for frame in frames for _ in range(3)], "else what the model knows"
+
+
+def test_every_figure_is_there_without_a_background():
+    torch.manual_seed(0)
+    model = IGCNet(ModelConfig(**TINY.to_dict() | {"background": "none"})).eval()
+    row = evaluate.evaluate(model, *(evaluate.load_truth(s, 24, 32, frame="face") for s in SPLITS))
+    assert set(row) >= set(evaluate.COLUMNS) and all(math.isfinite(value) for value in row.values())
+    assert row["covered"] > 0.99, "all of the picture is surface"
 
 
 def test_figures_without_truth(model, data):
@@ -136,7 +149,7 @@ def test_bad_input_is_refused_in_one_sentence(model, tmp_path, capsys, options, 
 
 
 def test_a_folder_in_place_of_the_record_is_refused_before_the_work(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(evaluate, "load_truth", lambda *given: pytest.fail("work was done"))
+    monkeypatch.setattr(evaluate, "load_truth", lambda *given, **more: pytest.fail("work was done"))
     assert evaluate.main(["synthetic-64", "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err == f"error: --out ({tmp_path}) is a folder: name a JSON file in it.\n"
 
@@ -146,7 +159,7 @@ def test_a_record_that_cannot_be_written_ends_with_one_sentence(model, tmp_path,
         raise OSError(28, "No space left on device")
 
     model.save_pretrained(tmp_path / "mine")
-    monkeypatch.setattr(evaluate, "load_truth", lambda *given: {})
+    monkeypatch.setattr(evaluate, "load_truth", lambda *given, **more: {})
     monkeypatch.setattr(evaluate, "evaluate", lambda *given: {"nmi": 0.5})
     monkeypatch.setattr(evaluate, "evaluate_floors", lambda *given: {})
     monkeypatch.setattr(files, "_replace", fail)

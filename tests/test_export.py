@@ -83,6 +83,21 @@ def test_the_face_stands_upright_and_looks_along_z(explained, tmp_path, suffix):
     assert np.corrcoef(colours(mesh)[:, 0], mesh.vertices[:, 0])[0, 1] > 0.9, "red grows to the right"
 
 
+@pytest.mark.parametrize("parts", [False, True])
+def test_moved_points_are_exported_where_they_are_and_nothing_beyond_the_frame(moved, tmp_path, parts):
+    model, out = moved
+    meshes = load(export_face(model, out, 1, tmp_path / "face.glb", parts))
+    found = np.concatenate([mesh.vertices for mesh in meshes.values()]) * (1, -1, -1)
+    true = model.points(out.depth[[1]], out.shift[[1]])[0].detach().numpy() - geometry.CENTRE
+    face = (out.parts.visibility[1, -1] < 0.5).numpy()
+    if model.config.background == "none":
+        face[[0, -1]] = face[:, [0, -1]] = False
+        assert parts or len(found) == face.sum() == 30 * 30
+    apart = np.linalg.norm(found[:, None] - true[face], axis=-1)
+    assert apart.min(axis=1).max() < 2e-6
+    assert not any(mesh.is_watertight for mesh in meshes.values()), "open sheets"
+
+
 def test_part_by_part_there_is_an_object_for_each(explained, tmp_path):
     model, out = explained
     meshes = load(export_face(model, out, 0, tmp_path / "parts.glb", parts=True))

@@ -13,7 +13,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from igc import IGCNet, ModelConfig, figures, views
+from igc import IGCNet, ModelConfig, figures, geometry, views
 from igc.data import LABELS
 from igc.data.label_images import PART_COLOURS
 
@@ -134,12 +134,34 @@ def test_true_labels_have_colours_and_the_background_is_white():
     assert figures.label_colours(names).N == 4
 
 
+def test_meshes_of_parts_lie_where_their_points_were_moved(moved):
+    model, out = moved
+    mesh, fov = figures.part_meshes(model, out, 1), model.canonical_fov
+    for m in range(M):
+        plain = geometry.depth_to_points(out.depth[1], fov)
+        apart = (mesh["points"][m] - plain)[..., :2].movedim(-1, 0)
+        torch.testing.assert_close(apart, out.shift[1], atol=1e-6, rtol=0)
+    ring = torch.ones(32, 32, dtype=torch.bool)
+    ring[1:-1, 1:-1] = False
+    left_out = not mesh["masks"].any(dim=0)[ring].any()
+    assert left_out or model.config.background == "border"
+
+
+def test_all_figures_are_drawn_without_a_background(moved, tmp_path):
+    model, out = moved
+    with torch.no_grad():
+        assert len(figures.save_run_pictures(tmp_path, model, out.image, out)) == 3
+        figures.turning_parts(model, out).canvas.draw()
+        figures.relighting(model, out.image, out).canvas.draw()
+    figures.depth_profile(out.parts.depth[0], out.depth[0], out.parts.visibility[0]).canvas.draw()
+
+
 def test_meshes_of_parts_fit_the_3d_view(explained):
     model, _, out = explained
     mesh = figures.part_meshes(model, out, 1)
     assert mesh["points"].shape == mesh["colours"].shape == (M, 32, 32, 3)
     assert mesh["masks"].shape == (M, 32, 32) and mesh["masks"].dtype == torch.bool
-    torch.testing.assert_close(mesh["points"][..., 2], out.parts.depth[1])
+    torch.testing.assert_close(mesh["points"][..., 2], out.depth[1].expand(M, -1, -1))
     assert mesh["names"] == ["part 1", "part 2", "part 3"] and (mesh["masks"].sum(dim=0) <= 1).all()
 
 

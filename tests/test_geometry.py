@@ -124,6 +124,16 @@ def test_inverse_transform_undoes_transform():
     torch.testing.assert_close(geometry.transform(geometry.inverse_transform(points, pose), pose), points)
 
 
+def test_a_turn_about_another_point_is_a_pose_about_the_centre():
+    points, pose, offset = torch.randn(5, 7, 3).double(), random_pose(), torch.randn(3).double()
+    moved = geometry.transform(points, geometry.turned_about(pose, offset))
+    centre = np.array([0.0, 0.0, 1.0]) + offset.numpy()
+    for i in range(5):
+        turn = Rotation.from_euler("xyz", pose[i, :3].numpy())
+        wanted = turn.apply(points[i].numpy() - centre) + centre + pose[i, 3:].numpy()
+        np.testing.assert_allclose(moved[i].numpy(), wanted, atol=1e-12)
+
+
 def test_normals_of_a_flat_depth_map_look_at_the_camera():
     normal = geometry.depth_to_normals(torch.full((2, 8, 8), 1.3), FOV)
     assert normal.shape == (2, 3, 8, 8)
@@ -278,10 +288,11 @@ def test_arguments_without_sense_are_refused(call, said):
             geometry.transform(geometry.depth_to_points(depth, 0.5), 0.2 * pose), 5, 0.5
         ),
         lambda depth, pose: geometry.rotation_matrix(pose[:, :3]),
+        lambda depth, pose: geometry.turned_about(pose, pose[0, :3]),
         lambda depth, pose: geometry.matrix_to_angles(geometry.rotation_matrix(0.4 * pose[:, :3])),
         lambda depth, pose: geometry.rotate_normals(geometry.depth_to_normals(depth, 0.5), pose),
     ],
-    ids=["points", "normals", "transform", "inverse", "project", "rotation", "angles", "turned normals"],
+    ids=["points", "normals", "transform", "inverse", "project", "rotation", "pivot", "angles", "turned"],
 )
 def test_gradients(function):
     depth = (1 + 0.2 * torch.rand(2, 5, 5)).double().requires_grad_()

@@ -8,8 +8,6 @@ import torch
 from igc import losses
 from igc.background import foreground
 
-FOV = math.radians(10)
-
 
 def soft_parts(batch=3, parts=4, size=16):
     return torch.randn(batch, parts + 1, size, size).mul(2).softmax(dim=1)
@@ -31,15 +29,9 @@ TERMS = {
     "keep_alive": (losses.keep_alive, lambda: (soft_parts() * UNFAIR,)),
     "consistent_parts": (losses.consistent_parts,
                          lambda: (torch.randn(3, 5, 4, 4), soft_parts()[:, :-1])),
-    "compact_parts": (losses.compact_parts, lambda: (soft_parts(),)),
-    "smooth_depth": (lambda depth: losses.smooth_depth(depth, FOV), lambda: (1 + torch.rand(3, 4, 16, 16),)),
-    "smooth_support": (losses.smooth_support, lambda: (torch.randn(3, 1, 16, 16),)),
-    "alike": (losses.alike, lambda: (torch.randn(3, 4, 8, 8),)),
-    "plain_albedo": (losses.plain_albedo, lambda: (torch.randn(3, 4, 3, 8, 8),)),
-    "centred_pose": (lambda pose: losses.centred_pose(pose, torch.tensor([0.1, -0.2, 0.0, 0.3]))[0],
-                     lambda: (torch.randn(3, 6),)),
-    "small_translation": (losses.small_translation, lambda: (torch.randn(3, 6),)),
-    "centred_depth": (losses.centred_depth, lambda: (1 + 0.1 * torch.rand(3, 16, 16), soft_parts())),
+    "smooth_depth": (losses.smooth_depth, lambda: (1 + torch.rand(3, 16, 16), torch.rand(3, 16, 16))),
+    "deformation": (losses.deformation, lambda: (torch.randn(3, 1, 8, 8), torch.randn(3, 1, 4, 4),
+                                                 torch.randn(3, 5, 3))),
 }  # fmt: skip
 
 
@@ -66,7 +58,7 @@ def test_the_order_of_the_images_does_not_matter(name):
     torch.testing.assert_close(term(*inputs), term(*(part[order] for part in inputs)), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["keep_alive", "compact_parts", "smooth_depth", "consistent_parts"])
+@pytest.mark.parametrize("name", ["keep_alive", "consistent_parts"])
 def test_the_order_of_the_parts_does_not_matter(name):
     term, inputs = TERMS[name]
     *others, parts = inputs()
@@ -94,8 +86,10 @@ def test_reconstruction_is_best_at_the_scale_of_the_residual():
 
 def test_reconstruction_of_a_constant_error_is_known():
     target = images()
-    found = losses.reconstruct(target + 0.1, target, torch.ones(3, 1, 16, 16), 0.5)
-    torch.testing.assert_close(found, torch.tensor(math.sqrt(2) * 0.1 + 2 * 0.1))
+    for scale in (losses.USUAL, 1.0):
+        found = losses.reconstruct(target + 0.1, target, torch.full((3, 1, 16, 16), scale), 0.5)
+        wanted = math.sqrt(2) * 0.1 / scale + math.log(scale) + 2 * 0.1 * losses.USUAL / scale
+        torch.testing.assert_close(found, torch.tensor(wanted))
 
 
 def test_the_weight_of_image_gradients_counts():
@@ -188,98 +182,85 @@ def test_absent_parts_do_not_disturb_the_comparison():
     assert losses.consistent_parts(features.detach(), torch.zeros(4, 2, 8, 8)) == 0
 
 
-def test_compact_parts_is_the_variance_of_the_place():
-    soft = torch.zeros(1, 2, 32, 32)
-    soft[:, 0] = 1
-    axis = torch.linspace(-1, 1, 8)
-    torch.testing.assert_close(losses.compact_parts(soft), 2 * axis.var(correction=0))
-    soft[:, 0, 4:] = 0
-    soft[:, 0, :, 4:] = 0
-    torch.testing.assert_close(losses.compact_parts(soft), torch.tensor(0.0), atol=1e-6, rtol=0)
-
-
-def test_scattered_parts_cost_more_than_compact_ones():
-    together, apart = torch.zeros(1, 2, 32, 32), torch.zeros(1, 2, 32, 32)
-    together[:, 0, 8:16, 8:16] = 1
-    apart[:, 0, :8, :8], apart[:, 0, -8:, -8:] = 1, 1
-    assert losses.compact_parts(apart) > 10 * losses.compact_parts(together)
-
-
 def test_planes_do_not_bend_and_bowls_do():
-    axis = torch.arange(16).double()
+    axis, face = torch.arange(64).double(), torch.ones(2, 64, 64).double()
     plane = 1 + 0.002 * axis[None, :] - 0.001 * axis[:, None]
-    assert losses.smooth_depth(plane.expand(2, 3, 16, 16), FOV) < 1e-15
-    pixel = 2 * math.tan(FOV / 2) / 16
-    bowl = 1 + 0.3 * pixel * axis.square().expand(2, 3, 16, 16)
-    assert float(losses.smooth_depth(bowl, FOV)) == pytest.approx(math.hypot(0.6, 0.01) - 0.01)
+    assert losses.smooth_depth(plane.expand(2, 64, 64), face) < 1e-12
+    bowl = (1 + 3e-5 * axis.square()).expand(2, 64, 64)
+    relief = float((bowl - bowl.mean()).abs().mean())
+    wanted = math.hypot(6e-5 / relief, 1e-3) - 1e-3
+    assert float(losses.smooth_depth(bowl, face)) == pytest.approx(wanted)
+
+
+def test_how_deep_a_face_is_does_not_matter_for_how_smooth_it_is():
+    face, bumps = torch.zeros(1, 16, 16), torch.randn(1, 16, 16)
+    face[:, 4:12, 4:12] = 1
+    known = losses.smooth_depth(1 + 0.05 * bumps, face)
+    torch.testing.assert_close(losses.smooth_depth(1 + 0.01 * bumps, face), known, rtol=1e-3, atol=0)
+    flat = losses.smooth_depth(torch.ones(1, 16, 16), face)
+    assert torch.isfinite(flat) and flat < 1e-6
+    rough = bumps.clone()
+    rough[:, :2] *= 3
+    assert losses.smooth_depth(1 + 0.05 * rough, face) > known, "beyond the face it bends at a price as well"
 
 
 def test_a_departure_from_the_mean_shape_costs_its_mean_square():
-    assert losses.alike(torch.zeros(2, 3, 4, 4)) == 0
-    assert losses.alike(torch.tensor([-3.0, 1.0])) == 5
+    assert losses.deformation(torch.zeros(2, 3, 4, 4)) == 0
+    assert losses.deformation(torch.tensor([-3.0, 1.0])) == 5
+    assert losses.deformation(torch.tensor([-3.0, 1.0]), None, torch.full((2, 2), 2.0)) == 9
 
 
-def test_detail_costs_its_mean_absolute_value():
-    assert losses.plain_albedo(torch.zeros(2, 3, 4)) == 0
-    assert losses.plain_albedo(torch.tensor([-3.0, 1.0])) == 2
+def test_a_residual_counts_less_where_it_is_expected():
+    """In the likelihood, and as much less beside it."""
+    target, scale = images(), torch.full((3, 1, 16, 16), 0.1)
+    scale[..., :8] = 0.4
+    left, right = target.clone(), target.clone()
+    left[..., :8] += 0.1
+    right[..., 8:] += 0.1
+
+    def beside(image, scale):
+        alone = (math.sqrt(2) * (image - target).abs().mean(1, True) / scale + scale.log()).mean()
+        return losses.reconstruct(image, target, scale, 0.5) - alone
+
+    torch.testing.assert_close(beside(right, scale), 4 * beside(left, scale), rtol=1e-3, atol=0)
+    torch.testing.assert_close(beside(left, scale), 10 * beside(left, 10 * scale), rtol=1e-3, atol=0)
 
 
-def test_poses_are_centred_over_many_batches_not_one_by_one():
-    torch.manual_seed(0)
-    mean, terms = torch.zeros(4), []
-    for _ in range(400):
-        pose = torch.randn(16, 6)
-        pose[:, 2] *= 1 / losses.TIED
-        pose[:, 3:] += 1
-        term, mean = losses.centred_pose(pose, mean)
-        terms.append(float(term) * (1 - losses.KEPT))
-    assert max(terms) < 0.05 and not mean.requires_grad, (
-        "one batch's mean has squares of 3 / 16; translations are free"
-    )
-    for _ in range(400):
-        term, mean = losses.centred_pose(torch.full((4, 6), 0.1), mean)
-    wanted = torch.tensor([0.1, 0.1, 0.1, 0.01 * losses.TIED])
-    torch.testing.assert_close(mean, wanted, atol=2e-3, rtol=0)
+def waves(size, count, seed=0):
+    """The same `count` smooth maps (3, count, size, size) within [0, 1] at any size."""
+    random = torch.Generator().manual_seed(seed)
+    axis = (torch.arange(size) + 0.5) / size
+    frequency = torch.randint(-2, 3, (2, 4, 3, count, 1, 1), generator=random)
+    phase = torch.rand(4, 3, count, 1, 1, generator=random)
+    inner = frequency[0] * axis[:, None] + frequency[1] * axis + phase
+    return 0.5 + 0.125 * (2 * math.pi * inner).sin().sum(dim=0)
 
 
-def test_the_pull_to_the_centre_is_twice_the_mean():
-    pose = torch.zeros(4, 6, requires_grad=True)
-    losses.centred_pose(pose, torch.tensor([0.2, 0.0, -0.1, 0.5]))[0].backward()
-    wanted = 2 * losses.KEPT * torch.tensor([0.2, 0.0, -0.1]) / 4
-    torch.testing.assert_close(pose.grad[:, :3], wanted.expand(4, 3), msg="no yaw, no roll: nothing is tied")
-    assert (pose.grad[:, 3:] == 0).all()
+SAMPLED = {
+    "reconstruct": lambda size: losses.reconstruct(
+        waves(size, 3), waves(size, 3, 1), 0.1 + waves(size, 1, 2), 0.5
+    ),
+    "gradients": lambda size: losses.reconstruct(
+        waves(size, 3), waves(size, 3, 1), torch.ones(3, 1, size, size), 10.0
+    ),
+    "cover_foreground": lambda size: losses.cover_foreground(waves(size, 1), waves(size, 1, 1)),
+    "fill_foreground": lambda size: losses.fill_foreground(
+        *waves(size, 3).unbind(1), waves(size, 1, 1)[:, 0] > 0.7
+    ),
+    "keep_alive": lambda size: losses.keep_alive(UNFAIR * (8 * waves(size, 5)).softmax(dim=1)),
+    "consistent_parts": lambda size: losses.consistent_parts(
+        waves(size // 4, 8), (8 * waves(size, 4, 1)).softmax(dim=1)
+    ),
+    "smooth_depth": lambda size: losses.smooth_depth(*(1 + 0.1 * waves(size, 2)).unbind(1)),
+    "deformation": lambda size: losses.deformation(waves(size // 2, 1), waves(size // 4, 1), waves(5, 1)),
+}
 
 
-def test_a_roll_that_goes_with_the_yaw_is_undone():
-    yaw = torch.linspace(-0.7, 0.7, 16)
-    turned, other = torch.zeros(16, 6), torch.zeros(16, 6)
-    turned[:, 1], other[:, 1] = yaw, yaw
-    turned[:, 2], other[:, 2] = 0.1 * yaw, 0.1 * yaw.abs() - 0.1 * yaw.abs().mean()
-    turned.requires_grad_()
-    term, mean = losses.centred_pose(turned, torch.zeros(4))
-    assert float(mean[3]) == pytest.approx((1 - losses.KEPT) * losses.TIED * 0.1 * float(yaw.square().mean()))
-    term.backward()
-    slope = (turned.grad[:, 2] * yaw).sum() / yaw.square().sum()
-    assert slope > 0, "descent takes the roll back"
-    assert losses.centred_pose(other, torch.zeros(4))[0] < 1e-6 < term, "an even roll costs nothing"
+def test_every_term_is_looked_at_in_two_resolutions():
+    assert set(SAMPLED) - {"gradients"} == set(TERMS)
 
 
-def test_translations_are_small_one_by_one():
-    pose = torch.zeros(2, 6)
-    pose[:, :3] = 1
-    assert losses.small_translation(pose) == 0
-    pose[0, 3:], pose[1, 3:] = 0.1, -0.1
-    assert float(losses.small_translation(pose)) == pytest.approx(0.03, rel=1e-5)
-
-
-def test_the_face_lies_about_one_and_the_background_anywhere():
-    visibility = torch.zeros(2, 3, 8, 8)
-    visibility[:, 0, :4], visibility[:, 2, 4:] = 1, 1
-    depth = torch.ones(2, 8, 8)
-    depth[:, 4:] = 3
-    depth[:, 0], depth[:, 1] = 1.1, 0.9
-    assert float(losses.centred_depth(depth, visibility)) == pytest.approx(0, abs=1e-10)
-    assert float(losses.centred_depth(depth + 0.1, visibility)) == pytest.approx(0.01, rel=1e-4)
-    nothing = torch.zeros(2, 3, 8, 8)
-    nothing[:, 2] = 1
-    assert losses.centred_depth(depth, nothing) == 0
+@pytest.mark.parametrize("name", SAMPLED)
+def test_terms_are_the_same_at_64_and_at_128_pixels(name):
+    coarse, fine = (float(SAMPLED[name](size)) for size in (64, 128))
+    assert abs(coarse) > 1e-3 and fine == pytest.approx(coarse, rel=0.1)

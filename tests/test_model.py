@@ -12,25 +12,44 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import igc
 from igc import IGCNet, ModelConfig, TrainConfig, geometry, losses
 from igc.capsules import assemble
 from igc.errors import UserError
-from igc.model import FORMAT
-from igc.objective import objective, seen_from_here
+from igc.objective import Objective, objective, seen_from_here
 from igc.outputs import Output
+from igc.pretrained import FORMAT
+from igc.training import average_of
 
 S, M, B = 32, 4, 3
 TINY = {"size": S, "width": 8, "channels": 12}
 
 
-@pytest.fixture(scope="module")
-def model():
-    """An untrained model whose poses and shapes are not quite the same for all images."""
+KINDS = pytest.mark.parametrize("background", ["border", "none"])
+
+
+def untrained(background="border", **settings):
+    """A model whose poses, shapes and places are not quite the same for all images."""
     torch.manual_seed(3)
-    model = IGCNet(ModelConfig(parts=M, **TINY)).eval()
+    model = IGCNet(ModelConfig(**{"parts": M, "background": background} | TINY | settings)).eval()
     with torch.no_grad():
         model.vote.weight.mul_(8)
         model.depth_decoder.output.weight.mul_(3)
+        model.place_decoder.output.weight.normal_(std=0.1)
+    return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return untrained()
+
+
+@pytest.fixture(scope="module")
+def deep(model):
+    """The same with a surface that is deep across, wherever surfaces start."""
+    model = copy.deepcopy(model)
+    axis = (torch.arange(S // 2) + 0.5) * (4 / S) - 1
+    model.common_depth[-1].data = 1.2 * axis**2 + 0.35 * axis[:, None] ** 2
     return model
 
 
@@ -46,6 +65,8 @@ def out(model, images):
 
 
 def tensors(item):
+    if item is None:
+        return []
     return [item] if isinstance(item, torch.Tensor) else [t for part in item for t in tensors(part)]
 
 
@@ -54,13 +75,21 @@ def assert_same(found, wanted):
         assert torch.equal(a, b)
 
 
-def test_shapes_are_those_of_the_contract(out):
+@KINDS
+def test_shapes_are_those_of_the_contract(background, images):
+    with torch.no_grad():
+        out = untrained(background)(images)
     shapes = {
         "depth": (S, S), "albedo": (3, S, S), "normal": (3, S, S), "light": (5,), "pose": (6,),
         "confidence": (2, S, S), "image": (3, S, S), "view_depth": (S, S), "view_normal": (3, S, S),
         "view_parts": (M, S, S), "view_alpha": (1, S, S), "background": (3, S, S),
-        "soft_visibility": (M + 1, S, S),
+        "soft_visibility": (M + 1, S, S), "shift": (2, S, S), "departure": (1, S // 2, S // 2),
+        "place": (M, 3), "features": (16, S // 4, S // 4),
     }  # fmt: skip
+    if background == "border":
+        shapes |= {"support": (1, S, S), "own_support": (1, S // 4, S // 4)}
+    else:
+        assert out.support is None and out.own_support is None
     for name, shape in shapes.items():
         assert getattr(out, name).shape == (B, *shape), name
     assert out.parts.depth.shape == (B, M, S, S) and out.parts.albedo.shape == (B, M, 3, S, S)
@@ -72,11 +101,15 @@ def test_shapes_are_those_of_the_contract(out):
 
 def test_ranges_and_units_are_those_of_the_contract(model, out):
     config = model.config
-    assert ((out.parts.depth - 1).abs() <= config.depth_range + 1e-6).all()
+    assert ((out.depth - 1).abs() <= config.depth_range + 1e-6).all()
+    nearest = out.parts.depth.amin(dim=1)
+    assert (nearest <= out.depth + 1e-6).all() and (nearest > out.depth - 0.01).all()
+    middle = out.depth[:, S // 4 : 3 * S // 4, S // 4 : 3 * S // 4].mean(dim=(1, 2))
+    torch.testing.assert_close(middle, torch.ones(B), atol=3e-3, rtol=0)
     for part in (out.albedo, out.parts.albedo, out.view_parts):
         assert part.min() >= -1e-5 and part.max() <= 1 + 1e-5
     assert out.image.min() >= -1e-5
-    assert (out.confidence > 0).all()
+    assert (out.confidence > 0.02).all()
     limit = math.radians(config.rotation_range)
     assert (out.pose[:, :3].abs() <= limit).all() and (
         out.pose[:, 3:].abs() <= config.translation_range
@@ -115,8 +148,34 @@ def test_outside_of_the_face_the_background_is_seen(out):
     assert outside.any() and torch.equal(out.image[outside], out.background[outside])
 
 
-def test_the_pose_is_the_mean_of_the_votes(out):
-    torch.testing.assert_close(out.pose, out.parts.pose.mean(dim=1))
+def test_the_pose_is_that_of_the_mean_vote(model, out):
+    limit = math.radians(model.config.rotation_range)
+    votes = (out.parts.pose[..., :3] / limit).atanh().mean(dim=1)
+    torch.testing.assert_close(out.pose[:, :3], limit * votes.tanh(), atol=1e-5, rtol=0)
+    shifts = (out.parts.pose[..., 3:] / model.config.translation_range).atanh().mean(dim=1)
+    wanted = model.config.translation_range * shifts.tanh()
+    torch.testing.assert_close(out.pose[:, 3:], wanted, atol=1e-5, rtol=0)
+
+
+def test_the_pose_turns_about_the_pivot(images, out):
+    model, centre = untrained(), torch.tensor([0.0, 0.03, 0.94])
+    model.pivot.offset.data = torch.tensor([0.03, -0.06]) / model.pivot.PACE
+    with torch.no_grad():
+        moved = model(images)
+    points = torch.randn(B, 5, 3)
+    turned = geometry.rotate(points - centre, out.pose[:, :3]) + centre + out.pose[:, None, 3:]
+    torch.testing.assert_close(geometry.transform(points, moved.pose), turned, atol=1e-5, rtol=0)
+
+
+@KINDS
+def test_poses_are_counted_from_the_mean_over_the_pictures(background, images):
+    model = untrained(background)
+    model.centre(images)
+    with torch.no_grad():
+        out = model(images)
+    votes = (out.pose[:, :3] / math.radians(model.config.rotation_range)).atanh()
+    torch.testing.assert_close(votes.mean(dim=0), torch.zeros(3), atol=1e-5, rtol=0)
+    assert votes.std(dim=0).max() > 1e-4
 
 
 def test_codes_of_parts_share_no_channel(out):
@@ -153,14 +212,46 @@ def test_any_number_of_parts(parts, images):
     found.image.sum().backward()
 
 
-def test_every_weight_gets_a_finite_gradient(images):
-    model = IGCNet(ModelConfig(parts=M, **TINY))
-    out = model(images)
-    loss = (out.image - images).abs().mean() + out.confidence.mean() + model.mirrored(out).mean()
-    loss.backward()
+SETTINGS = [
+    {}, {"closed": False}, {"shared_attention": False}, {"pose_votes": False}, {"symmetric_shape": False},
+    {"outlines": False}, {"cues": "shape"}, {"cues": "albedo"}, {"parts": 1},
+]  # fmt: skip
+
+
+@KINDS
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: "-".join(settings) or "usual")
+def test_every_weight_gets_a_finite_gradient(settings, background, images):
+    model = untrained(background, **settings).train()
+    model.layout.radii.data.normal_(std=0.05)  # a circle cannot be slanted
+    sum(Objective(model, TrainConfig())(images).terms.values()).backward()
+    alone = ("layout", "decomposition") if settings == {"parts": 1} else ()
     for name, weight in model.named_parameters():
         assert weight.grad is not None and torch.isfinite(weight.grad).all(), name
-        assert weight.grad.abs().sum() > 0, name
+        assert weight.grad.abs().sum() > 0 or name.startswith(alone), name
+
+
+@KINDS
+def test_the_first_step_reaches_every_weight(background, images):
+    """From the very start; what stands behind a zero is moved from the second step on."""
+    model = IGCNet(ModelConfig(parts=M, background=background, **TINY)).train()
+    sum(Objective(model, TrainConfig())(images).terms.values()).backward()
+    for name, weight in model.named_parameters():
+        assert weight.grad is not None, name
+        behind_a_zero = name.startswith("place_decoder") and "output" not in name
+        assert weight.grad.abs().sum() > 0 or behind_a_zero or name == "layout.slant", name
+
+
+@KINDS
+def test_looking_does_not_change_the_model(background, images):
+    model = untrained(background)
+    before = copy.deepcopy(model.state_dict())
+    terms = Objective(model, TrainConfig())(images).terms
+    igc.predict(model, images)
+    with torch.no_grad():
+        model.train()(images)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    again = Objective(model.eval(), TrainConfig())(images).terms
+    assert all(torch.equal(terms[name], again[name]) for name in terms)
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -173,8 +264,9 @@ def test_votes_are_of_one_size_whether_channels_are_dealt_out_or_not(shared):
     assert 0.15 < pose[:, :3].std() < 0.25, "0.02 x sqrt(96) x 60 degrees, whatever the number of channels"
 
 
-def test_canonical_points_find_the_pixels_in_which_they_are_seen(model, out):
+def test_canonical_points_find_the_pixels_in_which_they_are_seen(deep, images):
     """Where a point of the face is drawn, the depth there is its own; the others are hidden or beside it."""
+    model, out = deep, deep(images)
     inside = out.parts.visibility[:, -1] < 0.5
     cue = torch.rand(B, 1, S, S)
     for pose in (torch.zeros(B, 6), torch.tensor([[0.05, 1.0, 0.05, 0.0, 0.0, 0.0]]).expand(B, 6)):
@@ -203,14 +295,62 @@ def test_parts_keep_their_borders_whatever_the_shape_of_a_face(model, out, image
     assert (winner == winner[:1]).float().mean() > 0.98 and len(winner.unique()) == M
 
 
-def test_without_individuality_all_faces_have_the_same_shape(images):
-    model = IGCNet(ModelConfig(parts=M, **TINY))
-    model.individuality = 0.0
-    depth = model(images).parts.depth
-    torch.testing.assert_close(depth[0], depth[1])
-    model.individuality = 1.0
-    depth = model(images).parts.depth
-    assert not torch.allclose(depth[0], depth[1])
+@KINDS
+def test_without_freedom_all_faces_have_the_same_shape(background, images):
+    model, found = untrained(background), {}
+    for freedom in (0.0, 1.0):
+        model.freedom.fill_(freedom)
+        out = model(images)
+        found[freedom] = {"depth": out.parts.depth, "shift": out.shift, "departure": out.departure}
+        if background == "border":
+            found[freedom] |= {"support": out.support, "own_support": out.own_support}
+    for name in found[0]:
+        same, own = found[0][name], found[1][name]
+        torch.testing.assert_close(same[0], same[1], msg=name)
+        assert not torch.allclose(own[0], own[1]), name
+
+
+def test_freedom_is_kept_and_goes_into_the_average(model):
+    model = copy.deepcopy(model)
+    average = average_of(model, 0.99)
+    model.freedom.fill_(0.25)
+    model.layout.sharp.fill_(7.0)
+    for _ in range(2):
+        average.update_parameters(model)
+    for state in (model.state_dict(), average.module.state_dict()):
+        assert state["freedom"] == 0.25 and state["layout.sharp"] == 7
+
+
+def test_parts_are_where_the_layout_says(model, out):
+    with torch.no_grad():
+        logits = model.layout(S)
+    assert torch.equal(out.parts.depth.argmin(dim=1), logits.argmax(dim=0).expand(B, S, S))
+    nearness = (-model.config.sharpness * out.parts.depth).softmax(dim=1)
+    torch.testing.assert_close(nearness[0], logits.softmax(dim=0), atol=1e-3, rtol=0)
+
+
+def test_the_surface_does_not_know_where_borders_run(model, images, out):
+    """But for the blends of what parts say, which are switched off here."""
+    fixed = copy.deepcopy(model)
+    fixed.freedom.zero_()
+    with torch.no_grad():
+        depth = fixed(images).depth
+        fixed.layout.centre.add_(0.05)
+        fixed.layout.sharp.fill_(5.0)
+        moved = fixed(images)
+    torch.testing.assert_close(moved.depth, depth, atol=1e-6, rtol=0)
+    assert (moved.parts.visibility != out.parts.visibility).any()
+
+
+def test_a_part_that_goes_down_takes_its_points_along(model, images):
+    with torch.no_grad():
+        before = model(images)
+    assert before.shift.abs().max() > 1e-4
+    straight = geometry.depth_to_points(before.depth, model.canonical_fov)
+    points = model.points(before.depth, before.shift)
+    torch.testing.assert_close((points - straight)[..., :2], before.shift.movedim(1, -1), atol=1e-6, rtol=0)
+    assert torch.equal(points[..., 2], straight[..., 2])
+    torch.testing.assert_close(before.normal, geometry.points_to_normals(points).movedim(-1, 1))
 
 
 def test_symmetric_shapes_are_symmetric(images):
@@ -220,13 +360,17 @@ def test_symmetric_shapes_are_symmetric(images):
     assert not torch.allclose(free.parts.depth, free.parts.depth.flip(-1))
 
 
-def test_the_mirrored_picture_of_a_symmetric_face_is_its_picture(model, out):
+@KINDS
+def test_the_mirrored_picture_of_a_symmetric_face_is_its_picture(background, images):
+    model = untrained(background)
+    with torch.no_grad():
+        out = model(images)
     depth = 0.5 * (out.parts.depth + out.parts.depth.flip(-1))
     albedo = 0.5 * (out.parts.albedo + out.parts.albedo.flip(-1))
-    support = 0.5 * (out.support + out.support.flip(-1))
+    support = None if out.support is None else 0.5 * (out.support + out.support.flip(-1))
     with torch.no_grad():
-        whole = assemble(depth, albedo, support, model.config.sharpness)
-        normal = geometry.depth_to_normals(whole.depth, model.fov)
+        whole = assemble(depth, albedo, support, out.shift, model.config.sharpness)
+        normal = model.normals(whole)
         symmetric = 0.5 * (normal + normal.flip(-1) * torch.tensor([-1.0, 1.0, 1.0])[:, None, None])
         view = model.render(whole, symmetric, out.light, out.pose, out.background)
         face = out._replace(
@@ -236,6 +380,21 @@ def test_the_mirrored_picture_of_a_symmetric_face_is_its_picture(model, out):
         torch.testing.assert_close(model.mirrored(face), view.image, atol=1e-4, rtol=0)
         lopsided = face._replace(albedo=face.albedo * torch.linspace(0.2, 1, S))
         assert not torch.allclose(model.mirrored(lopsided), view.image, atol=1e-2)
+
+
+@KINDS
+def test_the_mirrored_picture_is_the_flipped_picture_from_the_mirrored_pose(background, images):
+    model = untrained(background)
+    with torch.no_grad():
+        out = model(images)
+        pose = out.pose * torch.tensor([1.0, -1, -1, -1, 1, 1])
+        light = out.light * torch.tensor([1.0, 1, -1, 1, 1])
+        seen = model.render(out.whole(), out.normal, light, pose, out.background.flip(-1)).image
+        wrong = (model.mirrored(out) - seen.flip(-1)).abs()
+        lopsided = out._replace(albedo=out.albedo * torch.linspace(0.2, 1, S))
+        other = (model.mirrored(lopsided) - seen.flip(-1)).abs()
+    assert wrong.median() < 1e-3 and wrong.mean() < 4e-3, "quads are halved along one diagonal"
+    assert other.mean() > 0.05
 
 
 def test_the_mirror_is_asked_of_the_first_half_of_a_batch(model, images):
@@ -251,8 +410,12 @@ def test_the_mirror_is_asked_of_the_first_half_of_a_batch(model, images):
     torch.testing.assert_close(terms["mirror"], weight * term, atol=1e-5, rtol=0)
 
 
-def test_at_zero_pose_the_view_is_the_canonical_face(model, out):
+def test_at_zero_pose_the_view_is_the_canonical_face(images):
+    """Where nothing is moved: its pixels are those of the canonical frame."""
+    model = untrained()
+    model.place_decoder.output.weight.data.zero_()
     with torch.no_grad():
+        out = model(images)
         view = model.view(out, torch.zeros_like(out.pose))
     face = out.parts.visibility[:, -1] < 0.5
     torch.testing.assert_close(view.depth[face], out.depth[face], atol=1e-5, rtol=0)
@@ -273,8 +436,10 @@ def test_the_view_at_the_own_pose_and_light_is_the_picture(model, out):
     assert torch.equal(view.depth, out.view_depth)
 
 
-def test_a_closed_head_covers_more_when_it_is_turned_and_the_same_from_the_front(model, out):
-    model, side = copy.deepcopy(model), torch.zeros(B, 6)
+def test_a_closed_head_covers_more_when_it_is_turned_and_the_same_from_the_front(deep, images):
+    model, side = copy.deepcopy(deep), torch.zeros(B, 6)
+    model.place_decoder.output.weight.data.zero_()
+    out = model(images)
     side[:, 1] = 0.7
     model.back.data.fill_(1.5)
     seen = {}
@@ -312,6 +477,57 @@ def test_saving_and_loading_gives_the_same_answers(model, saved, images, out):
             assert_same(loaded(images), out)
 
 
+def test_without_a_background_a_checkpoint_returns_as_well(images, tmp_path):
+    model = untrained("none")
+    model.save_pretrained(tmp_path)
+    loaded = IGCNet.from_pretrained(tmp_path)
+    assert loaded.config.background == "none"
+    with torch.no_grad():
+        assert_same(loaded(images), model(images))
+
+
+@KINDS
+def test_all_that_a_model_says_can_be_asked_for(background, images):
+    found = igc.predict(untrained(background), images)
+    assert all(torch.isfinite(value).all() and len(value) == B for value in found.values())
+    face = found["labels"] > 0
+    if background == "none":
+        assert face.all() and (found["canonical_labels"] > 0).all() and (found["canonical_depth"] > 0).all()
+    else:
+        assert 0.1 < face.float().mean() < 0.9
+
+
+def poses_up_to(angle, shift, count=24):
+    """Poses (count, 6) that turn by `angle` degrees about any axis and go `shift` in every direction."""
+    random = torch.Generator().manual_seed(1)
+    axis = torch.randn(count, 3, generator=random, dtype=torch.float64)
+    axis[: count // 2, 2] = 0
+    turn = math.radians(angle) * torch.nn.functional.normalize(axis, dim=1)
+    matrix = torch.linalg.matrix_exp(torch.linalg.cross(turn[:, None], torch.eye(3).double()[None]))
+    shift = shift * torch.randn(count, 3, generator=random).sign()
+    return torch.cat((geometry.matrix_to_angles(matrix).float(), shift), dim=1)
+
+
+@pytest.mark.parametrize(("angle", "shift"), [(0, 0.1), (30, 0.1), (45, 0.1), (60, 0.0), (60, 0.1)])
+def test_without_a_background_a_picture_is_covered_in_any_pose(angle, shift, images):
+    model = untrained("none")
+    with torch.no_grad():
+        out = model(images[:1])
+        for pose in poses_up_to(angle, shift):
+            seen = model.view(out, pose[None])
+            assert (seen.alpha > 0.999).all() and (seen.depth > 0).all(), pose
+
+
+def test_without_a_background_the_frame_is_wider_than_the_picture(images):
+    model = untrained("none")
+    assert math.tan(model.canonical_fov / 2) == pytest.approx(1.25 * math.tan(model.fov / 2))
+    with torch.no_grad():
+        out = model(images)
+    assert (out.view_alpha > 0.999).all() and (out.view_depth > 0).all()
+    torch.testing.assert_close(model.background(images), out.background)
+    assert untrained().canonical_fov == untrained().fov
+
+
 def test_a_checkpoint_is_two_files(saved):
     assert sorted(path.name for path in saved.iterdir()) == ["config.json", "model.safetensors"]
 
@@ -343,7 +559,7 @@ def test_what_is_not_there_or_not_a_folder_is_named(tmp_path):
     "text",
     [
         "", "{", "[]", "null", "3", "{}", '{"format": 1}', '{"format": 99, "model": {}}',
-        '{"format": "6", "model": {}}', f'{{"format": {FORMAT}}}',
+        '{"format": "7", "model": {}}', f'{{"format": {FORMAT}}}',
         *(
             f'{{"format": {FORMAT}, "model": {model}}}'
             for model in ("null", "[1]", '{"size": "big"}', '{"x": 1}', '{"size": 48}')
@@ -408,7 +624,7 @@ def test_a_pickle_in_place_of_the_weights_is_refused_and_not_run(saved, tmp_path
 
 
 def test_a_shipped_model_is_found_by_its_name_but_a_folder_goes_first(saved, monkeypatch, tmp_path):
-    monkeypatch.setattr("igc.model.SHIPPED", tmp_path / "shipped")
+    monkeypatch.setattr("igc.pretrained.SHIPPED", tmp_path / "shipped")
     shutil.copytree(saved, tmp_path / "shipped" / "given-name")
     monkeypatch.chdir(tmp_path)
     assert IGCNet.from_pretrained("given-name").config.parts == M

@@ -8,9 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from igc import IGCNet, ModelConfig, TrainConfig, fit, runs, training
+from igc import IGCNet, ModelConfig, TrainConfig, fit, runs, train, training
 from igc.data import SyntheticFaces
 from igc.errors import UserError
+from igc.legacy import FormerNet
 from igc.parent import config_like
 from igc.train import main
 from igc.training import Training
@@ -55,7 +56,7 @@ def test_model_and_average_start_as_the_parent_and_faces_may_differ(faces, paren
     state, average = run.model.state_dict(), run.average.module.state_dict()
     assert all(torch.equal(state[k], v) and torch.equal(average[k], v) for k, v in known.items())
     run.step(next(run.feed.batches(0)))
-    assert run.model.individuality == 1 and CONFIG.common_shape > 0
+    assert run.model.freedom == 1 and CONFIG.common_shape > 0
 
 
 def test_a_run_from_a_parent_goes_on_as_if_nothing_had_happened(faces, parent, tmp_path, monkeypatch):
@@ -89,7 +90,7 @@ def test_a_run_without_the_parent_is_another_one(faces, parent, tmp_path):
     [
         ({"parts": 4}, "parts=6, this run asks for 4: choose parts=6"),
         ({"symmetric_shape": False}, "symmetric_shape=True, this run asks for False"),
-        ({"start": "bands"}, "start='face', this run asks for 'bands'"),
+        ({"background": "none"}, "background='border', this run asks for 'none'"),
     ],
 )
 def test_a_parent_of_another_configuration_is_refused(faces, parent, tmp_path, other, named):
@@ -106,9 +107,28 @@ def test_a_parent_that_is_none_or_the_run_itself_is_refused(faces, parent, tmp_p
             fit(faces, TINY, CONFIG, parent, init=own)
 
 
+def test_a_parent_of_a_former_format_is_refused(faces, tmp_path):
+    FormerNet(TINY).save_pretrained(tmp_path / "former")
+    described = {"format": 6, "model": TINY.to_dict() | {"start": "face"}}
+    del described["model"]["background"]
+    (tmp_path / "former" / "config.json").write_text(json.dumps(described))
+    with pytest.raises(UserError, match="of a former format, which cannot train: leave out 'init'"):
+        fit(faces, TINY, CONFIG, tmp_path / "run", init=tmp_path / "former")
+    assert not runs.states(tmp_path / "run")
+
+
 def test_what_is_not_given_is_as_in_the_parent(parent):
     assert config_like(parent, {}) == TINY and config_like(None, {}) == ModelConfig()
     assert config_like(parent, {"parts": 4}).parts == 4
+
+
+def test_on_faces_a_run_has_its_parents_background(parent, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(train, "fit", lambda *given, **more: asked.append(given[1]) or {"final": {}})
+    options = ["--images", "16", "--frame", "face", "--init", str(parent)]
+    for more in ([], ["--background", "none"]):
+        assert main(["--out", str(tmp_path), *options, *more]) == 0
+    assert [config.background for config in asked] == ["border", "none"]
 
 
 def test_the_command_takes_the_parents_settings_and_refuses_others(parent, tmp_path, capsys):

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 import igc
-from igc import IGCNet, ModelConfig, geometry
+from igc import IGCNet, ModelConfig, geometry, views
+from igc.config import MARGIN
 from igc.model import IGCNet as Model
 from igc.prediction import canonical_maps, masks_to_labels
 
@@ -48,19 +49,51 @@ def test_it_is_what_the_model_returns(model):
     with torch.no_grad():
         out = model(images)
     found = igc.predict(model, images)
-    for name, value in {"pose": out.pose, "light": out.light, "image": out.image, "parts": out.view_parts,
-                        "canonical_depth": out.depth, "canonical_albedo": out.albedo}.items():  # fmt: skip
+    for name, value in {"pose": out.pose, "light": out.light, "image": out.image,
+                        "parts": out.view_parts, **canonical_maps(model, out)}.items():  # fmt: skip
         torch.testing.assert_close(found[name], value)
     torch.testing.assert_close(found["light"][:, 2:].norm(dim=1), torch.ones(3))
-    outside = out.parts.visibility[:, -1] > 0.5
-    assert torch.equal(found["canonical_labels"] == 0, outside) and outside.any() and not outside.all()
 
 
-def test_canonical_labels_are_those_of_the_visible_parts(explained):
+def shrunk(mask, by=1):
+    """A mask (B, S, S) without the pixels that lie at its rim."""
+    return -torch.nn.functional.max_pool2d(-mask.float(), 2 * by + 1, stride=1, padding=by) == 1
+
+
+def test_canonical_maps_are_the_models_own_where_nothing_is_moved(explained):
     model, out = explained
-    labels = canonical_maps(model, out)["canonical_labels"]
-    for part in range(3):
-        assert torch.equal(labels == part + 1, out.parts.visibility[:, part] > 0.5)
+    found = canonical_maps(model, out)
+    face = out.parts.visibility[:, -1] < 0.5
+    labels = found["canonical_labels"]
+    assert shrunk(face).any() and not labels[shrunk(~face)].any(), "but for the outline, which is blended"
+    own = out.parts.visibility.argmax(dim=1) + 1
+    assert torch.equal(labels[shrunk(face)], own[shrunk(face)])
+    for name in ("depth", "albedo"):
+        maps = (each.reshape(2, -1, 32, 32) for each in (found[f"canonical_{name}"], getattr(out, name)))
+        pairs = (each.movedim(1, -1)[shrunk(face)] for each in maps)
+        torch.testing.assert_close(*pairs, atol=1e-5, rtol=0)
+
+
+def test_canonical_maps_are_what_is_seen_from_the_front(moved):
+    model, out = moved
+    if model.config.background == "none":  # on a frame of their own, which the picture's is a part of
+        place = geometry.pixel_centres(32) / 16 - 1
+        depth = (1 + 0.02 * place.square().sum(dim=-1)).expand(2, 32, 32)
+        still = out._replace(shift=0 * out.shift, depth=depth)
+        found = canonical_maps(model, still)
+        assert (found["canonical_labels"] > 0).all()
+        wanted = 1 + 0.02 * (place / MARGIN).square().sum(dim=-1).expand(2, 32, 32)
+        torch.testing.assert_close(found["canonical_depth"], wanted, atol=1e-4, rtol=0)
+        assert (canonical_maps(model, out)["canonical_labels"] > 0).all()
+        return
+    found = canonical_maps(model, out)
+    points, seen = views.from_front(model, out, torch.cat((out.albedo, out.parts.visibility), dim=1))
+    inside = shrunk(seen[:, -1] == 0)
+    inside[:, :4] = inside[:, -4:] = inside[..., :4] = inside[..., -4:] = False  # what may come from outside
+    assert inside.float().mean() > 0.1 and (found["canonical_labels"] > 0)[inside].all()
+    torch.testing.assert_close(found["canonical_depth"][inside], points[..., 2][inside], atol=1e-5, rtol=0)
+    maps = found["canonical_albedo"].movedim(1, -1)[inside], seen[:, :3].movedim(1, -1)[inside]
+    torch.testing.assert_close(*maps, atol=1e-5, rtol=0)
 
 
 def test_the_view_is_the_canonical_face_in_its_pose():

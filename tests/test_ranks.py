@@ -13,12 +13,12 @@ import torch.distributed as dist
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
 
-from igc import ModelConfig, TrainConfig, fit, losses, ranks, runs
+from igc import ModelConfig, TrainConfig, fit, gauge, losses, ranks, runs
 from igc.data import SyntheticFaces
 from igc.errors import UserError
 
 TINY = ModelConfig(size=32, width=8, channels=12)
-TOGETHER = {"epochs": 4, "batch_size": 16, "learning_rate": 1e-3, "common_shape": 0.2}
+TOGETHER = {"epochs": 4, "batch_size": 16, "learning_rate": 1e-3, "common_shape": 0.2, "contrast": 0.1}
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs gloo")
 
@@ -66,10 +66,11 @@ def statistics(rank, world, folder):
     shapes = (8, 5, 4, 4), (8, 6)
     whole = soft, *(torch.randn(shape, generator=generator) for shape in shapes)
     leaves = soft, features, pose = [dealt(value, rank, world) for value in whole]
+    centred = gauge.Centred().train()
     terms = {
         "alive": losses.keep_alive(soft),
         "contrast": losses.consistent_parts(features, soft[:, :-1]),
-        "pose": losses.centred_pose(pose, torch.zeros(4))[0],
+        "pose": (centred(pose[:, None]) - 1).pow(3).mean(),
     }
     found = {}
     for name, term in terms.items():
@@ -81,7 +82,7 @@ def statistics(rank, world, folder):
         if world > 1:
             dist.all_reduce(total)
         found[name].append(float(total) / world)
-    return found
+    return found | {"mean vote": centred.mean.tolist()}
 
 
 def test_terms_of_the_whole_batch_and_their_gradients_do_not_depend_on_the_number_of_processes(tmp_path):

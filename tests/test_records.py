@@ -113,6 +113,15 @@ def test_the_preview_draws_one_picture_again(monkeypatch):
     assert len(shown) == 3
 
 
+def test_the_preview_and_the_pictures_of_a_run_know_no_background(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda figure, display_id: shown.append(figure))
+    model, images = IGCNet(ModelConfig(**TINY.to_dict() | {"background": "none"})), torch.rand(2, 3, 32, 32)
+    LivePreview(images, seconds=0.0)(model, 50)
+    records.save_picture(tmp_path / "picture.png", model, images)
+    assert len(shown) == 1 and (tmp_path / "picture.png").is_file()
+
+
 def test_a_picture_that_cannot_be_written_costs_nothing(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     records.save_picture(tmp_path / "file" / "picture.png", IGCNet(TINY), torch.rand(1, 3, 32, 32))

@@ -313,6 +313,13 @@ def test_what_goes_wrong_for_good_is_named_and_the_last_good_checkpoint_kept(
     assert all(torch.isfinite(value).all() for value in load_file(tmp_path / "model.safetensors").values())
 
 
+def test_without_a_background_the_face_may_fill_the_frame(faces, tmp_path, monkeypatch):
+    monkeypatch.setattr(watch, "MEMORY", 0.0)
+    broken(monkeypatch, whole_frame)
+    record = fit(faces, ModelConfig(**TINY.to_dict() | {"background": "none"}), QUICK, tmp_path)
+    assert not record["setbacks"] and record["final"]["epoch"] == 3
+
+
 def settings_of(faces):
     return {"model": TINY.to_dict(), "train": QUICK.to_dict(), "data": faces.fingerprint()}
 
@@ -333,7 +340,7 @@ def disfigure(monkeypatch, times):
 
     def spoil(run, images):
         if run.progress.epoch == 1 and run.progress.step == 1 and len(spoilt) < times:
-            spoilt.append(run.model.common_depth.data.fill_(float("nan")))
+            spoilt.append(run.model.common_depth[0].data.fill_(float("nan")))
         return step(run, images)
 
     monkeypatch.setattr(training.Training, "step", spoil)

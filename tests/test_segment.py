@@ -195,7 +195,9 @@ def test_bad_input_ends_with_one_sentence(pictures, model, tmp_path, capsys, cha
     folder = options.pop("folder")
     assert segment.main([folder, *(word for pair in options.items() for word in pair)]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("error: ") and message in said and said.count("\n") == 1
+    *before, last = said.splitlines()
+    assert last.startswith("error: ") and message in last
+    assert all(line.startswith("warning: ") and "skipped" in line for line in before)
     assert files(tmp_path) == ["file"]
 
 
@@ -203,7 +205,29 @@ def test_a_table_that_cannot_be_written_ends_with_one_sentence(pictures, model, 
     (tmp_path / "out" / "parts.csv").mkdir(parents=True)
     assert segment.main([str(pictures), "--model", str(model), "--out", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("error: ") and "parts.csv cannot be written" in said and said.count("\n") == 1
+    *before, last = said.splitlines()
+    assert last.startswith("error: ") and "parts.csv cannot be written" in last
+    assert all(line.startswith("warning: ") and "skipped" in line for line in before)
+
+
+def test_without_a_background_names_come_from_faces_that_fill_the_picture(pictures, tmp_path, monkeypatch):
+    asked = []
+
+    class Faces(segment.SyntheticFaces):
+        def __init__(self, *given, frame):
+            asked.append(frame)
+            super().__init__(*given, frame=frame)
+
+    monkeypatch.setattr(segment, "SyntheticFaces", Faces)
+    for background in ("none", "border"):
+        IGCNet(ModelConfig(**TINY.to_dict() | {"background": background})).save_pretrained(tmp_path / "model")
+        given = [str(pictures), "--model", str(tmp_path / "model"), "--out", str(tmp_path / background)]
+        assert segment.main([*given, "--truth", "synthetic"]) == 0
+        shares = np.stack(
+            [np.asarray(Image.open(tmp_path / background / "labels" / name)) for name in WRITTEN]
+        )
+        assert (shares > 0).all() == (background == "none"), "then all of a picture is face"
+    assert asked == ["face", "head"]
 
 
 def test_what_pillow_says_of_a_picture_is_passed_on(tmp_path, monkeypatch):

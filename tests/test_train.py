@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from igc import IGCNet, ModelConfig, TrainConfig, fit, training
+from igc import IGCNet, ModelConfig, TrainConfig, fit, schedule, train, training
 from igc.data import ImageFolder, SyntheticFaces, read_images
 from igc.errors import UserError
 from igc.train import main
@@ -185,6 +185,7 @@ def test_a_gpu_that_is_not_there_is_refused(faces, tmp_path):
 
 def test_the_order_is_another_one_in_every_epoch_and_with_every_seed(few, tmp_path, monkeypatch):
     orders = []
+    monkeypatch.setattr(training.Training, "shown", lambda run: run.model)  # which would look at some images
     original = torch.randperm
     monkeypatch.setattr(torch, "randperm", lambda *a, **k: orders.append(original(*a, **k)) or orders[-1])
     for seed in (0, 1, 0):
@@ -207,7 +208,7 @@ def test_images_are_read_as_bytes(faces):
     [(0, 0, 1), (0, 0.25, 0), (0.25, 0.25, 0), (0.375, 0.25, 0.5), (1, 0.25, 1)],
 )
 def test_shapes_become_individual_after_a_while(progress, common, wanted):
-    assert training.individuality(progress, common) == pytest.approx(wanted)
+    assert schedule.freedom(progress, common) == pytest.approx(wanted)
 
 
 def photographs(folder, count=20):
@@ -274,6 +275,30 @@ def test_options_that_cannot_be_read_show_the_usage(tmp_path, capsys, options):
     with pytest.raises(SystemExit) as caught:
         main(["--out", str(tmp_path), *options])
     assert caught.value.code == 2 and options[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "background"),
+    [
+        ([], "border"), (["--frame", "head"], "border"), (["--frame", "face"], "none"),
+        (["--frame", "face", "--background", "border"], "border"), (["--background", "none"], "none"),
+    ],
+)  # fmt: skip
+def test_a_face_is_trained_on_without_a_background_unless_told(tmp_path, monkeypatch, options, background):
+    asked = []
+    monkeypatch.setattr(train, "fit", lambda *given, **more: asked.append(given) or {"final": {}})
+    assert main(["--out", str(tmp_path), "--images", "16", *OPTIONS, *options]) == 0
+    ((faces, config, *_),) = asked
+    assert config.background == background
+    assert faces.frame == ("face" if "face" in options else "head")
+
+
+def test_the_command_trains_without_a_background(tmp_path, capsys):
+    assert main(["--out", str(tmp_path), "--images", "16", *OPTIONS, "--frame", "face"]) == 0
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert record["model"]["background"] == "none" and "/face" in record["data"]
+    assert not {"silhouette", "fill"} & set(record["final"])
+    assert IGCNet.from_pretrained(tmp_path)(torch.rand(1, 3, 32, 32)).support is None
 
 
 def test_an_output_folder_must_be_named(capsys):

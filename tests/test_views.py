@@ -30,6 +30,61 @@ def test_turning_keeps_the_middle_of_the_face_in_its_place(explained, angles):
         torch.testing.assert_close(moved, middle, atol=1e-5, rtol=0)
 
 
+def test_turning_keeps_the_middle_of_a_face_whose_points_are_moved(moved):
+    model, out = moved
+    pose, face = views.turn(model, out, 30, 10), out.parts.visibility[:, -1] < 0.5
+    for i, points in enumerate(model.points(out.depth, out.shift)):
+        middle = points[face[i]].mean(dim=0)
+        found = geometry.transform(middle[None, None], pose[[i]])[0, 0]
+        torch.testing.assert_close(found, middle, atol=1e-5, rtol=0)
+
+
+def test_from_the_front_moved_points_are_seen_on_rays(moved):
+    """Whatever a point shows is seen where it has been moved to, and nearer than what it hides."""
+    model, out = moved
+    place = geometry.pixel_centres(32).movedim(-1, 0).expand(2, -1, -1, -1)
+    out = out._replace(depth=1 + 1e-4 * (place - 16).square().sum(dim=1))
+    points, found = views.from_front(model, out, place)
+    torch.testing.assert_close(points, geometry.depth_to_points(points[..., 2], model.canonical_fov))
+    true = model.points(out.depth, out.shift)
+    seen = geometry.points_to_pixels(true, 32, model.canonical_fov)[..., :2] / 16 - 1
+    assert (seen - place.movedim(1, -1) / 16 + 1).abs().max() > 0.5 / 16, "something is moved"
+    depth, x, y = (
+        torch.nn.functional.grid_sample(maps, seen, align_corners=False, padding_mode="border")[:, 0]
+        for maps in (points[None, ..., 2].movedim(0, 1), found[:, :1], found[:, 1:])
+    )
+    inside = (slice(None), slice(2, -2), slice(2, -2))
+    assert (depth - true[..., 2])[inside].abs().mean() < 1.5e-4, "as far as triangles are flat"
+    assert (x - place[:, 0])[inside].abs().mean() < 0.03 and (y - place[:, 1])[inside].abs().mean() < 0.03
+
+
+def test_from_the_front_a_face_that_is_not_moved_is_as_it_is(explained):
+    model, out = explained
+    points, albedo = views.from_front(model, out, out.albedo)
+    torch.testing.assert_close(points, geometry.depth_to_points(out.depth, model.fov), atol=1e-6, rtol=0)
+    torch.testing.assert_close(albedo, out.albedo, atol=1e-5, rtol=0)
+
+
+def test_a_solid_ends_where_the_face_or_the_frame_does(moved):
+    model, out = moved
+    seen = views.seen_parts(model, out)
+    assert seen.dtype == torch.bool and seen.shape == (2, M, 32, 32)
+    inner = (slice(None), slice(None), slice(1, -1), slice(1, -1))
+    assert torch.equal(seen[inner], out.parts.visibility[:, :-1][inner] > 0.5)
+    if model.config.background == "none":
+        assert seen.any(dim=1).sum() == 2 * 30 * 30
+    else:
+        assert torch.equal(seen, out.parts.visibility[:, :-1] > 0.5)
+
+
+def test_without_a_background_a_face_covers_the_picture_however_it_turns(moved):
+    model, out = moved
+    alpha = views.view(model, out, yaw=-35, pitch=15, roll=10).alpha
+    assert (alpha > 0.99).all() == (model.config.background == "none")
+    left = views.view(model, out, yaw=20, parts=[0, 2])
+    assert left.parts[:, 1].max() == 0 and 0 < left.alpha.mean() < 0.99
+
+
 def test_a_view_is_the_models_in_that_pose_and_light(explained):
     model, out = explained
     seen = views.view(model, out, 20, -10, 5)
@@ -99,5 +154,6 @@ def test_one_face_is_a_batch_of_one(explained):
     assert type(face) is type(out) and len(face.image) == len(face.parts.depth) == 1
     for found, wanted in zip((*face.parts, *face[1:]), (*out.parts, *out[1:])):
         assert torch.equal(found[0], wanted[1])
+    assert views.one_face(out._replace(support=None), 1).support is None
     with pytest.raises(IndexError):
         views.one_face(out, 2)

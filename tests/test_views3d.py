@@ -170,6 +170,23 @@ def test_a_view_of_a_face_is_that_of_its_assembled_parts(explained):
     assert ((middle(stored["outline"]) >= 128) == seen[cut].numpy()).mean() > 0.99
 
 
+def test_a_view_of_a_face_whose_parts_are_moved_shows_them_there(moved):
+    """Every vertex of the view lies on the surface of moved points: between four of them, nearly."""
+    model, out = moved
+    stored = views3d.face_view(model, out, 1, motion="").face
+    assert stored["focal"] == pytest.approx(geometry.focal_length(32, model.canonical_fov), rel=1e-4)
+    found = middle(places(stored))[2:-2, 2:-2].reshape(-1, 3)
+    true = model.points(out.depth[[1]], out.shift[[1]])[0].detach().numpy()
+    true = true[views.seen_parts(model, out)[1].any(dim=0).numpy()]
+    spacing = 1 / geometry.focal_length(32, model.canonical_fov)
+    inside = (middle(maps(stored)["outline"])[2:-2, 2:-2] > 200).reshape(-1)
+    apart = np.linalg.norm(found[inside][:, None] - true, axis=-1).min(axis=1)
+    assert inside.sum() > 100 and apart.mean() < 0.7 * spacing
+    if model.config.background == "none":
+        still = views3d.face_view(model, out._replace(shift=0 * out.shift), 1).face
+        assert still["shape"] == [30 + 2 * views3d.MARGIN] * 2 and len(still["names"]) == 3
+
+
 def test_a_view_is_small_and_needs_nothing_from_outside():
     points, colours, masks, names = parts(64)
     html = views3d.parts_view(points * (1 + 0.002 * torch.rand(64, 64, 1)), colours, masks, names).html()

@@ -21,6 +21,9 @@ WAITING = {
 }  # fmt: skip
 """Operations that wait on a GPU: their results' shapes or values are asked for, or a constant is sent."""
 
+OURS = "igc", "benchmarks"
+"""Folders whose lines are named; the packages of `.venv` may lie in the repository too."""
+
 CALLS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize", "cudaMemcpy")
 
 
@@ -93,11 +96,11 @@ def foreseen(work: Callable[[], object]) -> Counter:
 
 
 def nearest(otherwise: str) -> str:
-    """The innermost line of this repository that is being run, file:line, but for those of this file."""
+    """The innermost line of ours that is being run, file:line, but for those of this file."""
     frame = sys._getframe(1)
     while frame is not None:
         path = Path(frame.f_code.co_filename)
-        if path.is_relative_to(ROOT) and path != Path(__file__):
+        if path.is_relative_to(ROOT) and path != Path(__file__) and path.relative_to(ROOT).parts[0] in OURS:
             return f"{path.relative_to(ROOT)}:{frame.f_lineno}"
         frame = frame.f_back
     return otherwise

@@ -23,6 +23,7 @@ from igc.analysis.labelled import Labelled, open_labelled
 from igc.analysis.swap import swap
 from igc.errors import UserError
 from igc.files import make_folder, write_text, writing
+from igc.framing import DRAWN
 from igc.model import IGCNet
 
 UNITS = {"people": "chance above 1/2", "labels": "chance above 1/2", "numbers": "R²"}
@@ -135,7 +136,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         model = IGCNet.from_pretrained(chosen.model)
         out = make_folder(chosen.out)
-        data = open_labelled(chosen.data, model.config.size, chosen.labels, chosen.target, chosen.seed)
+        asked, frame = (chosen.labels, chosen.target, chosen.seed), DRAWN[model.config.background]
+        data = open_labelled(chosen.data, model.config.size, *asked, frame)
         if chosen.target == "identity":
             recognition.split_gallery(data.columns["identity"])
         with writing(out):

@@ -9,11 +9,11 @@ from igc.analysis.importance import Effects
 from igc.analysis.recognition import Verification
 from igc.analysis.statistics import holm
 from igc.figures import grid, label_picture, panels, part_colour, picture
-from igc.geometry import depth_to_points
 from igc.model import IGCNet
 from igc.outputs import Output
 from igc.segment import labels
 from igc.viewer import FaceView
+from igc.views import from_front, one_face, seen_parts
 from igc.views3d import surface_view
 
 GREY = np.array([0.45, 0.45, 0.45])
@@ -76,12 +76,13 @@ def importance_view(
     found = effects.estimate()
     sure = (found.value > 0) & (holm(found.p) < 0.05)
     top = top or max(float(found.value.max()), 1e-9)
-    parts = out.parts.visibility[item, :-1].cpu().numpy()
+    face = one_face(out, item)
+    points, parts = from_front(model, face, seen_parts(model, face).to(face.depth))
+    parts = parts[0].cpu().numpy()
     colours = np.full((*parts.shape[1:], 3), GREY)
     for m, place in enumerate(parts):
         k = effects.names.index((m, cue))
         if sure[k]:
             colours[place > 0.5] = colormaps["plasma"](min(1.0, found.value[k] / top))[:3]
-    points = depth_to_points(out.depth[item], model.fov)
     says = f"A face whose parts are coloured by how important their {cue} is; grey: not above 0."
-    return surface_view(points, colours, parts.sum(axis=0) > 0.5, says, colour="albedo", motion="")
+    return surface_view(points[0], colours, parts.sum(axis=0) > 0.5, says, colour="albedo", motion="")

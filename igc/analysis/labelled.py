@@ -52,15 +52,18 @@ class Labelled(NamedTuple):
         return "labels", values
 
 
-def open_labelled(data: str, size: int, table: str | None = None, target: str = "identity", seed: int = 0):
-    """`Labelled` images from a folder with one folder a person, from a `table`, or the "synthetic" faces.
+def open_labelled(
+    data: str, size: int, table: str | None = None, target: str = "identity", seed: int = 0, frame="head"
+):
+    """`Labelled` images from a folder with one folder a person, from a `table`, or the "synthetic" faces in
+    that `frame` (see `SyntheticFaces`).
 
     A table is a CSV file with a column `file`, relative to the folder `data`, and further columns; who is
     seen stands in `identity`, or else in `label`. Files that cannot be read and rows without a value of the
     `target` are left out and listed. UserError where nothing is left, or the table or folder will not do.
     """
     if data == "synthetic":
-        return _synthetic(size, seed)
+        return _synthetic(size, seed, frame)
     found = _from_table(Path(data), Path(table), size, target) if table else _from_folder(data, size)
     if not len(found.images):
         raise UserError(f"No image of {table or data} can be used: {found.skipped[0][1]}")
@@ -124,9 +127,9 @@ def _rows(table: Path) -> list[dict]:
     return rows
 
 
-def _synthetic(size: int, seed: int) -> Labelled:
+def _synthetic(size: int, seed: int, frame: str) -> Labelled:
     people, each = SYNTHETIC
-    faces = SyntheticFaces("test", people * each, size, seed, per_identity=each)
+    faces = SyntheticFaces("test", people * each, size, seed, per_identity=each, frame=frame)
     batch = faces.batch(range(len(faces)))
     numbers = {
         "pitch": batch["pose"][:, 0], "yaw": batch["pose"][:, 1], "light_x": batch["light"][:, 2],

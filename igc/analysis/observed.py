@@ -64,7 +64,7 @@ class Atlas(NamedTuple):
 def look(model: IGCNet, images: Tensor, out: Output) -> Look:
     """Brings `images` (B, 3, S, S), explained by `out`, to the canonical frame."""
     size = model.config.size
-    points = geometry.transform(geometry.depth_to_points(out.depth, model.fov), out.pose)
+    points = geometry.transform(model.points(out.depth, out.shift), out.pose)
     pixels = geometry.points_to_pixels(points, size, model.fov)
     place = 2 * pixels[..., :2] / size - 1
     colour = F.grid_sample(images, place, padding_mode="border", align_corners=False)

@@ -13,8 +13,9 @@ from sklearn.linear_model import LinearRegression
 
 from benchmarks import planted as bench
 from benchmarks.saliency import REGIONS, saliency
-from igc import IGCNet, ModelConfig, analysis
-from igc.analysis import LIGHT, analyse, components, cues, describe, planted, turns
+from igc import IGCNet, ModelConfig, analysis, geometry
+from igc.analysis import LIGHT, analyse, components, cues, describe, labelled, planted, turns
+from igc.analysis import __main__ as command
 from igc.analysis.__main__ import main
 from igc.analysis.drawing import importance_view, method_bars
 from igc.analysis.exchange import exchange
@@ -445,3 +446,41 @@ def test_circumstances_are_angles_and_light(model, drawn):
     assert how.shape == (24, 8)
     said = analyse(found.parts | {LIGHT: found.light}, drawn[1], circumstances=how)
     assert said["shapley"].names[-1] == LIGHT
+
+
+def test_points_that_fall_outside_of_the_picture_are_not_looked_at(moved):
+    model, out = moved
+    found = look(model, torch.rand(2, 3, 32, 32), out)
+    points = geometry.transform(model.points(out.depth, out.shift), out.pose)
+    pixels = geometry.points_to_pixels(points, 32, model.fov)[..., :2]
+    outside = ((pixels < -0.01) | (pixels > 32.01)).any(dim=-1).float()
+    outside = torch.nn.functional.avg_pool2d(outside, 2) == 1
+    assert found.seen.mean() > 0.2 and not found.seen[outside].any()
+    assert outside.any() or model.config.background == "border"
+
+
+def test_without_a_background_faces_are_described_swapped_and_shown(drawn, monkeypatch):
+    torch.manual_seed(0)
+    model = IGCNet(ModelConfig(size=SIZE, width=8, channels=12, parts=2, background="none")).eval()
+    found = describe(model, drawn[0], "observed")
+    assert all(np.isfinite(values).all() for values in found.parts.values())
+    told = swap(model, *drawn, found.parts, found.atlas, partners=2)
+    assert np.isfinite(told.effects.estimate().value).all()
+    with torch.no_grad():
+        out = model(drawn[0][:1])
+    shown = importance_view(model, out, made_effects([0.4, 0, 0, 0]), "shape").face
+    assert shown["shape"] == [SIZE - 2 + 4] * 2, "an open sheet, without its outermost ring"
+
+
+def test_the_embedded_faces_show_what_the_model_knows(monkeypatch, tmp_path):
+    monkeypatch.setattr(labelled, "SYNTHETIC", (2, 2))
+    head, face = (open_labelled("synthetic", SIZE, frame=frame) for frame in ("head", "face"))
+    assert head.images.shape == face.images.shape == (4, 3, SIZE, SIZE)
+    assert not torch.equal(head.images, face.images)
+    asked = []
+    monkeypatch.setattr(command, "open_labelled", lambda *given: asked.append(given[-1]) or 1 / 0)
+    for background in ("none", "border"):
+        IGCNet(ModelConfig(size=SIZE, width=8, channels=12, background=background)).save_pretrained(tmp_path)
+        with pytest.raises(ZeroDivisionError):
+            main(["--model", str(tmp_path), "--data", "synthetic", "--out", str(tmp_path / "out")])
+    assert asked == ["face", "head"]
