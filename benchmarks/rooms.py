@@ -29,6 +29,10 @@ def room_of(name: str) -> str | None:
     return top if top in OUTSIDE else rest[0] if top == "igc" and rest else None
 
 
+LATE = (("pretrained", "legacy"),)
+"""Imports within a function of what is made of the room that asks for it: no arrow, or all would go round."""
+
+
 def read_rooms(root: Path) -> Graph:
     """The rooms that each room of the repository at `root` imports, from the syntax trees of its sources.
 
@@ -46,6 +50,8 @@ def read_rooms(root: Path) -> Graph:
     for room, names in known.items():
         reached = (room_of(name) for name in names)
         graph[room] = {lent.get(other, other) for other in reached} & sources.keys() - {room}
+    for asks, answers in LATE:
+        graph.get(asks, set()).discard(answers)
     return graph
 
 

@@ -48,6 +48,14 @@
 # The paper names the steps and leaves many of their details open. Its family fills in some: camera, ranges
 # and light are those of Unsup3D {cite:p}`wu2020unsup3d`. The rest is ours, and is called so where it comes
 # up.
+#
+# ```{admonition} Which model the pictures are of
+# :class: warning
+# The text and the formulas are of the network as it is now. The shipped model, `synthetic-64`, with which the
+# pictures are drawn, is of a [former design](older-records): its parts started at the features of a face.
+# Where it does something else, the page says so. With `model` set to a run of [chapter 03](03_train) all
+# pictures are of the present network.
+# ```
 
 # %% tags=["parameters"]
 data = "synthetic"  # or a folder of face images
@@ -66,7 +74,7 @@ import math
 
 import torch
 
-from igc import IGCNet, figures, geometry, raster_figures, shading, views, views3d
+from igc import IGCNet, ModelConfig, capsules, figures, geometry, raster_figures, shading, views, views3d
 from igc.data import open_dataset
 from igc.editing import exchange
 from igc.editing_figures import editing_sheet
@@ -126,20 +134,52 @@ figures.attention_map(attention)
 #
 # ```{admonition} Ours
 # :class: ours
-# That shape and albedo share the deal is its family's; that the view embedding is dealt out the same way, and
-# that channels start out dealt in turn, is ours.
+# That shape and albedo share the deal is its family's. That the view embedding is dealt out the same way is
+# ours; so is that channels start out dealt in turn, by a margin so small that they can change hands.
 # ```
 #
 # ## Decode
 #
-# Each part draws two maps as seen from the front: a depth (near is light) and, from its own channels alone,
-# an albedo. The depth is a sum of three terms: a surface that all parts have in common, the part's own
-# {term}`template`, and the {term}`departure` of this face. The first two are the same for all faces. At each
-# place the departure is decided by the channels of the part that lies there in the mean face, and it moves
-# all parts alike: otherwise the borders between them would wander from face to face.
+# Which part does a canonical point belong to? The {term}`layout` says so: M ellipses, each with its mirror
+# image, the same for all faces. Before anything is learned they are random cells that know nothing of faces:
+# they divide the outline that a head starts with, an ellipse, into equal areas. Here are those of three fresh
+# networks:
+
+# %% mystnb={"image": {"alt": "Three ellipses, each divided into six random mirror-symmetric cells"}}
+inside = capsules.initial_support(64) > 0
+fresh = []
+for start_seed in range(3):
+    torch.manual_seed(start_seed)
+    fresh.append(IGCNet(ModelConfig(size=64)))
+cells = [figures.label_picture((each.layout(64).argmax(dim=0) + 1) * inside) for each in fresh]
+figures.grid([cells], ["seed 0", "seed 1", "seed 2"])
+# %% [markdown]
+# Where the ellipses go is [learned](03_train). With $l_m(x)$ the logit of part $m$ at the point $x$, which
+# falls with the squared distance from the ellipse's centre in its own radii, and $D(x)$ the depth of the
+# object's surface, the depth of a part is
+#
+# $$ d_m(x) = D(x) + \frac{1}{k}\Big(\textstyle\sum_j p_j(x) \log p_j(x) - \log p_m(x)\Big),
+# \quad p = \mathrm{softmax}(l) . $$
+#
+# So the part with the largest logit is nearest, and the weighted mean below gives back exactly $D$
+# (`capsules.behind_nearest`): where borders run does not change the shape. The surface $D$ is the mean face's
+# plus the {term}`departure` of this face. At each place the departure is decided by the channels of the part
+# that lies there, and it moves all parts alike: otherwise the borders between them would wander from face to
+# face.
+#
+# The albedo has two terms. Each part draws a few colours of its own, 2 x 2 over the whole frame, from its own
+# channels alone; they are too coarse for edges. Fine detail is drawn by all parts together, each where it
+# lies. With $t_m$ and $e$ these two, enlarged to all pixels,
+#
+# $$ a_m(x) = \operatorname{sigmoid}\big(t_m(x) + e(x)\big) . $$
+#
+# (In the former design the depth of a part was a surface in common plus a map of its own, and each part drew
+# its own fine detail.) Last, each part says how far it is moved and stretched in this face: its
+# {term}`place`. Below, the depths of the parts (near is light) and their albedos.
 
 # %% mystnb={"image": {"alt": "Above, the depths of six parts, as bright bumps; below, their albedos"}}
-shape_code, albedo_code, view_code = (network.decomposition(e) for e in (shape, albedo, view))
+shape_code, albedo_code = network.deal("shape", shape), network.deal("albedo", albedo)
+view_code = network.decomposition(view)
 decoded = network.decode(shape_code, albedo_code)
 part_depth, part_albedo = decoded.depth, decoded.albedo
 everywhere = torch.ones(config.size, config.size)
@@ -170,26 +210,36 @@ figures.depth_profile(part_depth[0], whole.depth[0], whole.visibility[0])
 # $$
 # \begin{aligned}
 # v_m(x) &= \mathrm{onehot}\big(\arg\min_m d_m(x)\big) && \text{who is seen,} \\
-# d(x) &= \textstyle\sum_m \mathrm{softmax}_m\big(-k\, d_m(x)\big)\, d_m(x) && \text{how far away it is,} \\
-# a(x) &= \textstyle\sum_m v_m(x)\, a_m(x) && \text{which colour it has.}
+# p_m(x) &= \mathrm{softmax}_m\big(-k\, d_m(x)\big) && \text{how surely,} \\
+# d(x) &= \textstyle\sum_m p_m(x)\, d_m(x) && \text{how far away it is,} \\
+# a(x) &= \textstyle\sum_m p_m(x)\, a_m(x) && \text{which colour it has.}
 # \end{aligned}
 # $$
 #
-# The same in code, against what the network did:
+# The same in code, against what the package does with these parts, and against what a fresh network does:
 
 # %%
+given = decoded.depth, decoded.albedo, decoded.support, decoded.shift, config.sharpness
+blended = capsules.assemble(*given).albedo
 nearness = (-config.sharpness * part_depth).softmax(dim=1)
-winner = torch.nn.functional.one_hot(nearness.argmax(dim=1), config.parts).movedim(-1, 1)
-print("depth: ", torch.allclose((nearness * part_depth).sum(dim=1), whole.depth))
-of_winners = (winner[:, :, None] * part_albedo).sum(dim=1)
-print("albedo:", torch.allclose(of_winners, whole.albedo))
+of_means = (nearness[:, :, None] * part_albedo).sum(dim=1)
+print("depth:  ", torch.allclose((nearness * part_depth).sum(dim=1), whole.depth))
+print("albedo: ", torch.allclose(of_means, blended, atol=1e-6))
+logits = fresh[0].layout(64)
+surface, behind = torch.ones(64, 64), capsules.behind_nearest(logits) / config.sharpness
+share = (-config.sharpness * (surface + behind)).softmax(dim=0)
+print("layout: ", torch.allclose(share, logits.softmax(dim=0), atol=1e-3))
+print("surface:", torch.allclose((share * (surface + behind)).sum(dim=0), surface, atol=1e-6))
 
 # %% [markdown]
-# The choice of the winner has no gradient; in training that of the softmax stands in for it, as above. In
-# the depth nothing is chosen: the neighbours of the winner have a small say, and so learn too.
+# Who is seen is a choice, which has no gradient; in training that of the softmax stands in for it, as above.
+# Depth and colour are not chosen: the neighbours of the winner have a say, and so learn too. At the start of
+# a run borders are wide, and the neighbours say much; at the end they are sharp. (In the former design the
+# object had the winner's colour alone.)
 #
 # And where does the face end? The parts draw one more map together, the {term}`support`, which is positive
-# on the face. Where it is not, the background is seen.
+# on the face. Where it is not, the background is seen. A network for pictures that the face fills,
+# `background = "none"`, has no support: all is surface there ([both ways](two-ways)).
 #
 # ```{admonition} The paper
 # :class: paper
@@ -209,7 +259,7 @@ print("albedo:", torch.allclose(of_winners, whole.albedo))
 
 # %% mystnb={"image": {"alt": "Four faces from the front: albedo, normals, shading, and all put together"}}
 poses, lights, pose, light = network.votes(view_code)
-normal = geometry.depth_to_normals(whole.depth, network.fov)
+normal = network.normals(whole)
 face = whole.visibility[:, -1:] < 0.5
 shade = shading.lambert(normal, light)
 rows = [
@@ -224,9 +274,10 @@ rows = [
 figures.grid(rows, ["albedo", "normals", "shading", "lit"])
 # %% [markdown]
 # Whose light? Every part *votes* for the light and for the pose, and the object takes the mean of the
-# {term}`votes <vote>`. {term}`Lambert's law` does the rest {cite:p}`basri2003lambertian`. With $a$ the
-# albedo, $n$ the normal, $l$ the direction to the light, and $s_a$, $s_d$ its ambient and its diffuse
-# strength:
+# {term}`votes <vote>`. Those for the pose are counted from their mean over all pictures, since no picture
+# tells which way pose zero looks (the former design did not do so). {term}`Lambert's law` does the rest
+# {cite:p}`basri2003lambertian`. With $a$ the albedo, $n$ the normal, $l$ the direction to the light, and
+# $s_a$, $s_d$ its ambient and its diffuse strength:
 #
 # $$ I = a\,\big(s_a + s_d \max(0,\, n \cdot l)\big) . $$
 #
@@ -243,7 +294,7 @@ print("shading:", torch.allclose(strengths[:, :1] + strengths[:, 1:] * cosine, s
 # So far the face looks straight ahead. Now it is turned to where the picture shows it, and drawn:
 
 # %% mystnb={"image": {"alt": "Four rows: an image, its depth, the head as drawn, and over its background"}}
-points = geometry.transform(network.surface(whole.depth, whole.face()), pose)
+points = geometry.transform(network.surface(whole), pose)
 pixels = geometry.points_to_pixels(points, config.size, network.fov)
 fragments = rasterize(pixels, config.size, face[:, 0])
 drawn = interpolate(fragments, network.shade(whole, normal, light))
@@ -270,8 +321,10 @@ figures.grid(rows, ["image", "depth in the view", "drawn", "over background"])
 # \end{aligned}
 # $$
 #
-# In the cell above these are `geometry.transform` and `geometry.points_to_pixels`. Then, for every pixel,
-# `rasterize` finds the triangle that is nearest there, and `interpolate` reads the colour at that place.
+# (Each head turns about a pivot that the network learned, the same for all; poses are told about $c$ all the
+# same.) In the cell above these are `geometry.transform` and `geometry.points_to_pixels`. Then, for every
+# pixel, `rasterize` finds the triangle that is nearest there, and `interpolate` reads the colour at that
+# place.
 #
 # ### A head has sides
 #
@@ -309,9 +362,9 @@ figures.grid(rows, ["image", "depth in the view", "drawn", "over background"])
 #
 # ### What is behind it
 #
-# The {term}`background` is guessed from the picture's border alone: a membrane stretched over the frame,
-# free at the lower edge, where neck and shoulders come in. It can follow a plain or a blurred background,
-# and it cannot draw a face. This is ours too.
+# The {term}`background` is guessed from the picture's border alone: a membrane stretched between its left and
+# right edge, and free at the two others, one of which neck and shoulders come in by. It can follow a plain or
+# a blurred background, and it cannot draw a face. This is ours too.
 #
 # ## From a grid to pixels, slowly
 #
@@ -323,7 +376,7 @@ explained = network(images)
 side_on = views.turn(network, explained, 50)[0]
 mask = explained.parts.visibility[:, -1] < 0.5
 raster_figures.triangles_to_pixels(
-    *raster_figures.coarse_face(explained.depth[0], mask[0], side_on, network.fov), 16
+    *raster_figures.coarse_face(explained.depth[0], mask[0], side_on, network.canonical_fov), 16
 )
 # %% [markdown]
 # A pixel belongs to the triangle that its centre lies in (blue: in one, red: in none). Where in the
@@ -336,7 +389,7 @@ raster_figures.triangles_to_pixels(
 # the near one:
 
 # %% mystnb={"image": {"alt": "A turned face; beside it, its far side painted over the near one"}}
-points = geometry.transform(geometry.depth_to_points(explained.depth[:1], network.fov), side_on[None])
+points = geometry.transform(network.points(explained.depth[:1], explained.shift[:1]), side_on[None])
 turned = geometry.points_to_pixels(points, config.size, network.fov)
 raster_figures.nearest_wins(turned, mask[:1], explained.albedo[:1])
 # %% [markdown]
@@ -414,7 +467,8 @@ editor(network, images, explained, 1)
 measured = {
     "one_hot": float((whole.visibility.sum(dim=1) == 1).float().mean()),
     "channels_dealt_once": float((attention.sum(dim=0) == 1).float().mean()),
-    "albedo_differs": float((of_winners - whole.albedo).abs().max()),
+    "albedo_differs": float((of_means - blended).abs().max()),
+    "surface_differs": float(((share * (surface + behind)).sum(dim=0) - surface).abs().max()),
     "depth_mean": float(whole.depth[face[:, 0]].mean()),
     "face_share": float(face.float().mean()),
     "error_ratio": float((out_image - images).abs().mean() / (explained.background - images).abs().mean()),
@@ -426,7 +480,8 @@ measured = {
 # ## What we learned
 #
 # - A graphics capsule is depth, albedo and pose of one part; nothing in it is a code that no one can read.
-# - One-hot attention gives every channel one owner; assembly by depth gives every pixel one owner.
+# - One-hot attention gives every channel one owner; assembly by depth gives every pixel one owner, and
+#   blends colours where two parts meet.
 # - A head needs sides: an open depth map is too narrow when it turns.
 # - Every step is a few lines of plain tensor code, and every step has a gradient, or a stand-in for one.
 # - A part's channels are its own: give them to another face, and that face has the part.
@@ -450,7 +505,8 @@ measured = {
 #
 # For k = 600 the weights are 0.9975 and 0.0025, and the depth is 0.98002: the nearest part's, to within a
 # rounding. For k = 60 they are 0.646 and 0.354, and the depth is 0.98354: a surface that neither part
-# has. A small k gives gradients to all, a large one surfaces that can be believed.
+# has. Even weights give gradients to all, uneven ones a clear border. The network keeps its k: how sharp a
+# border is follows from how far the parts lie apart in depth there.
 # ````
 #
 # **2. All shapes, no colours.** Give face A the shape of every part of face B and keep its albedo. Do the
@@ -465,9 +521,10 @@ measured = {
 # print(f"pixels with another winner: {(winners[0][0] != winners[1][1]).float().mean():.1%}")
 # ```
 #
-# The maps of the parts stay bit by bit the same: they are decoded from the albedo codes alone. So does
-# the whole: all parts depart together, so that the nearest part is the same one in every face. What differs
-# is the outline, where face and background change places.
+# The maps of the parts stay bit by bit the same: they are decoded from the albedo codes alone. So does the
+# whole map: all parts depart together, so that the nearest part is the same one in every face. What differs
+# is the outline, where face and background change places (and, in the present network, where the points of
+# the map are: places belong to the shape).
 # ````
 #
 # **3. How much narrower is an open head?** From above, take a head for an ellipse that reaches 1 to either

@@ -59,6 +59,7 @@ compile = False  # torch.compile for the networks
 devices = 1  # how many GPUs (or processes) train together
 size = 64
 parts = 6
+background = "border"  # or none, where the pictures are cropped to the face
 init = ""  # or a shipped model or another run's folder, to start from what it knows
 
 # %% tags=["hide-input"]
@@ -73,23 +74,32 @@ from pathlib import Path
 import torch
 from accelerate import notebook_launcher
 
-from igc import IGCNet, ModelConfig, TrainConfig, figures, fit, views3d
+from igc import IGCNet, TrainConfig, figures, fit, views3d
 from igc.data import open_dataset
 from igc.evaluate import evaluate, evaluate_floors, evaluate_unlabelled, load_truth, table
+from igc.framing import DRAWN
 from igc.live import LivePreview
 from igc.objective import objective
+from igc.parent import config_like
 
 # %% [markdown]
 # ## The pictures
 #
 # `data` is a name or a folder. The embedded faces are drawn while they are read ([chapter 01](01_data)); a
 # folder's images are cut to squares and scaled. Half of the images of a batch, drawn by chance, are mirrored:
-# so there are twice as many faces to learn from, and they look to both sides. Either way the training sees
-# what you see here, images and nothing else:
+# so there are twice as many faces to learn from, and they look to both sides.
+#
+# What a picture's border shows decides one setting. With `background = "border"` it is what lies behind the
+# head, as here. If your photographs are cropped to the face, choose `background = "none"`: then all that is
+# seen is surface, and nothing is taken for background ([both ways side by side](two-ways)). The embedded
+# faces then fill the frame too. Either way the training sees what you see here, images and nothing else:
 
 # %% mystnb={"image": {"alt": "Two rows of drawn faces, such as the network is trained on"}}
-train = open_dataset(data, "train", images, size, seed)
-test = open_dataset(data, "test", test_images, size, seed)
+chosen = {"size": size, "parts": parts} | ({} if init else {"background": background})
+model_config = config_like(init, chosen)
+frame = DRAWN[model_config.background] if data == "synthetic" else "head"
+train = open_dataset(data, "train", images, size, seed, frame)
+test = open_dataset(data, "test", test_images, size, seed, frame)
 sheet = train.batch(range(0, len(train), max(1, len(train) // 24))[:24], truth=False)["image"]
 figures.grid(
     [[figures.picture(image) for image in sheet[row * 12 : row * 12 + 12]] for row in range(2)], side=0.8
@@ -97,14 +107,15 @@ figures.grid(
 # %% [markdown]
 # ## The run
 #
-# One object holds what defines the network, another how it is trained. A name that is not a field of
-# either, or a value without sense, is refused. While it trains, a picture below the cell is drawn again
-# from time to time. The stop button ends the run after the step that is under way, with a checkpoint.
-# Running the cell again goes on from there; so does a run that was killed. With `init` a run starts from the
-# weights of another model with the same settings, not from chance, and faces may differ from the first step.
+# One object holds what defines the network, another how it is trained. A name that is not a field of either,
+# or a value without sense, is refused. While it trains, a picture below the cell is drawn again from time to
+# time. The stop button ends the run after the step that is under way, with a checkpoint. Running the cell
+# again goes on from there; so does a run that was killed. With `init` a run starts from the weights of
+# another model, not from chance, and faces may differ from the first step. Number of parts and size must be
+# as in that model; all else that defines the network, `background` too, is taken from it. (The model that is
+# shipped now is of a [former design](older-records), from which no training starts.)
 
 # %% mystnb={"image": {"alt": "Six faces at the end: image, drawing, parts, depth, normals, albedo"}}
-model_config = ModelConfig(size=size, parts=parts)
 train_config = TrainConfig(
     epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, seed=seed, device=device,
     precision=precision, compile=compile,
@@ -121,8 +132,8 @@ print(f"on {record['machine']}, device {record['device']}")
 # %% [markdown]
 # Four of the terms that it made small, over the {term}`epochs <epoch>`:
 
-# %% mystnb={"image": {"alt": "Four curves over the epochs: reconstruct, mirror, silhouette, contrast"}}
-figures.curves(record["history"], ["reconstruct", "mirror", "silhouette", "contrast"])
+# %% mystnb={"image": {"alt": "Four curves over the epochs: reconstruct, mirror, smooth, deformation"}}
+figures.curves(record["history"], ["reconstruct", "mirror", "smooth", "deformation"])
 # %% [markdown]
 # What does the network want? A small sum of small terms, each named after what it asks for. The first asks
 # that the drawing $\hat I$ looks like the picture $I$. With $\sigma$ the error that the network itself
@@ -138,9 +149,11 @@ figures.curves(record["history"], ["reconstruct", "mirror", "silhouette", "contr
 #
 # It can be negative, where small errors are expected and kept. `mirror` asks the same of the
 # {term}`mirrored reconstruction` of half of a batch, since faces are nearly symmetrical
-# {cite:p}`wu2020unsup3d`. `silhouette` asks that the face covers what is not background, and `contrast`
-# that a part looks like the same part of other faces ({term}`contrastive consistency`). All terms, as they
-# are weighed, for eight faces of people outside the training set, whom the model sees for the first time:
+# {cite:p}`wu2020unsup3d`. `smooth` asks that the surface bends little for how deep it is. `deformation` is
+# the price of each face's own shape: it is 0 as long as all faces share one. `balance` is 0 while every part
+# has its share of the face. Where there is a background, `silhouette` and `fill` ask that the face covers
+# what is not background. All terms, as they are weighed, for eight faces of people outside the training set,
+# whom the model sees for the first time:
 
 # %%
 model = IGCNet.from_pretrained(folder)
@@ -152,8 +165,9 @@ print("\n".join(f"{name:15s} {float(term):8.4f}" for name, term in terms.items()
 
 # %% [markdown]
 # Each is a function of a few lines in `igc/losses.py`. [A table](losses) says which are the paper's, which
-# come from its family and which are ours. The model that is kept is an average of the last weights, an
-# {term}`EMA` {cite:p}`polyak1992averaging`; the steps are Adam's {cite:p}`kingma2015adam`.
+# come from its family and which are ours. The paper's own term for its parts,
+# {term}`contrastive consistency`, has no weight here. The model that is kept is an average of the last
+# weights, an {term}`EMA` {cite:p}`polyak1992averaging`; the steps are Adam's {cite:p}`kingma2015adam`.
 
 # %% [markdown]
 # ## What it sees in a face
@@ -164,14 +178,39 @@ print("\n".join(f"{name:15s} {float(term):8.4f}" for name, term in terms.items()
 # %% mystnb={"image": {"alt": "Eight faces: image, drawing, parts; then depth, normals, albedo, parts"}}
 figures.explanation(held_out, explained)
 # %% [markdown]
-# Each part on its own, as it is seen from the front. A part has the same colour in the whole book, and its
-# number. Where a part *starts* was put in by hand, before any face was seen: at the hair, the eyes, the nose,
-# the cheeks, the mouth or the neck of a face in the middle of the frame. How deep it is, what it looks like
-# and where it ends is learned.
+# Each part on its own, as it is seen from the front. A part has the colour of its number, the same in the
+# whole book. Which number it has means nothing: that follows from the seed.
 
 # %% mystnb={"image": {"alt": "Four faces, and beside each its six parts apart, cut out in the front view"}}
 figures.part_gallery(held_out[:4], explained)
 # %% [markdown]
+# Where do parts come from? At the start the outline that a head starts with (without a background, the
+# picture) is divided into cells that know nothing of faces: random, each with its mirror image, of equal
+# area. The seed decides them, and they would be the same for pictures of anything. Each is an ellipse, or two
+# that mirror each other. Where it lies, how large, long and slanted it is, is learned; its borders are wide
+# at first, so that a part hears from far around, and become sharp. What should make a part worth having is
+# colour: one part cannot draw the edge of lips or brows with the few colours that it has of its own, and so
+# what varies by itself from face to face is drawn best by a part of its own. Left, this run's parts before
+# the first step, over the whole frame; right, after the last:
+
+# %% mystnb={"image": {"alt": "The frame in mirror-symmetric cells, and as it was divided at the end"}}
+torch.manual_seed(seed)
+first = IGCNet.from_pretrained(init) if init else IGCNet(model_config)
+figures.grid(
+    [[figures.label_picture(network.layout(size).argmax(dim=0) + 1) for network in (first, model)]],
+    ["at the start", "at the end"],
+)
+# %% [markdown]
+# This layout is one for all faces. In each of them it moves and stretches with what the parts say of their
+# places (`igc/places.py`), and so does the surface. What [is put in by
+# hand](parts) all the same, such as the mirror symmetry, stands in a list.
+#
+# ```{admonition} Ours
+# :class: ours
+# Ellipses, their start and what makes them move. The paper says that its parts are found, and is silent about
+# how they start.
+# ```
+#
 # What was learned is three-dimensional, so that it can be turned. No face was ever shown twice from two
 # sides *as the same face*: that these belong together had to be inferred.
 
@@ -184,7 +223,7 @@ figures.turning(model, held_out[:6], explained)
 views3d.face_view(model, explained, 0)
 
 # %% [markdown]
-# ## Four things that make it work
+# ## What a picture leaves open
 #
 # A picture leaves open how deep a face is. To see why, take a point at $(x, z)$, with $z$ counted from the
 # axis that the head turns about, and turn it by $\varphi$. It is then seen at
@@ -216,13 +255,25 @@ views3d.face_view(model, explained, 0)
 # outline go straight back, to a learned back of the head ([with a picture in chapter 02](02_capsules)). The
 # setting is `closed`; what it is worth stands [among the ablations](06_ablations).
 #
-# **One surface.** The parts' surfaces cross where one part ends and the next begins. A price on the
-# bending of the *assembled* surface, not only of each part's own, makes them meet without a crease.
+# Other things a picture leaves open altogether: no drawing can tell them. Which way does a face look at pose
+# zero? Turn the canonical face by ten degrees and all poses back by ten, and every picture stays the same.
+# How far away is it, and which point does a head turn about? A price on each would pull at everything else.
+# So they are *fixed by construction* ([all of them](by-construction)):
+#
+# - angles and shifts are counted from their mean over the pictures;
+# - the surface has a mean depth of 1 in the middle of the frame;
+# - heads turn about a point on the midline that is learned, the same for all faces;
+# - there is one surface, not one a part. How far a part lies behind it where it is not seen follows from the
+#   layout, so that a border between parts leaves no crease, and moves without changing the shape.
+#
+# And the valley itself has a number of its own in the network, which makes the mean face deeper and all turns
+# as much smaller. It is learned like any other; so it takes few steps to go along the valley, where the
+# pictures say that one must.
 #
 # ```{admonition} Ours
 # :class: ours
-# None of the four is in what we know of the paper. Their weights and prices are settings, and the first
-# exercise takes some away.
+# Nothing of this section is in what we know of the paper. Some of it is a setting, which the first exercise
+# takes away.
 # ```
 #
 # ## Measured against the truth
@@ -234,7 +285,8 @@ views3d.face_view(model, explained, 0)
 
 # %%
 if data == "synthetic":
-    fit_truth, test_truth = (load_truth(s, test_images, size, seed) for s in ("validation", "test"))
+    faces = test_images, size, seed
+    fit_truth, test_truth = (load_truth(split, *faces, frame=frame) for split in ("validation", "test"))
     measured = evaluate(model, fit_truth, test_truth)
     floors = evaluate_floors(fit_truth, test_truth, model.fov)
 else:
@@ -264,10 +316,16 @@ print(table({"this run": measured, **floors}))
 #
 # ## The shipped model, and one part alone
 #
-# `synthetic-64` is this recipe with 20,480 faces and 10 epochs (`make weights`). *One part* is the same with
-# `--parts 1` (`make one-part`): no parts, no assembly, and so the nearest relative of Unsup3D
-# {cite:p}`wu2020unsup3d`. Both were measured by `python -m igc.evaluate` on 1,000 faces of test people;
-# these are the records.
+# ```{admonition} Older than the code
+# :class: warning
+# These two records are of the [former design](older-records) of the network, whose parts started at the
+# features of a face and which fixed what pictures leave open by prices. They say nothing about the present
+# one, until `make weights` and `make one-part` have made them again.
+# ```
+#
+# `synthetic-64` was trained on 20,480 faces for 10 epochs. *One part* is the same with `--parts 1`: no parts,
+# no assembly, and so the nearest relative of Unsup3D {cite:p}`wu2020unsup3d`. Both were measured by
+# `python -m igc.evaluate` on 1,000 faces of test people.
 
 # %%
 shipped, single = (
@@ -278,9 +336,10 @@ print(table({"synthetic-64": shipped.pop("synthetic-64"), "one part": single["on
 
 # %% [markdown]
 # Is a model with parts worse at depth, light and pose than one that has nothing else to do? Compare the first
-# two columns. With parts every error of depth, normals, pose and light is smaller; relief ratio and yaw slope
-# are the same to within 0.003. (Each is one run. For one part NMI, ARI and IoU mean nothing.) The posed mean
-# face, which is told depth and pose, is still ahead in MAD.
+# two columns. In the former design every error of depth, normals, pose and light was smaller with parts;
+# relief ratio and yaw slope were the same to within 0.003. (Each is one run. For one part NMI, ARI and IoU
+# mean nothing.) The posed mean face, which is told depth and pose, was still ahead in MAD. *Where parts
+# start* is in this table where the former model's parts started.
 
 # %%
 (folder / "metrics.json").write_text(json.dumps({**measured, "seconds": record["seconds"]}, indent=2) + "\n")
@@ -294,12 +353,15 @@ print("\n".join(name for name in names if not name.startswith("events")))
 #
 # ## On a GPU, on several, and longer
 #
-# The same chapter from a terminal, longer, on another folder of faces, or on a GPU:
+# The same chapter from a terminal, longer, on another folder of faces, on faces that fill their frames, or on
+# a GPU:
 #
 # ```
 # papermill book/03_train.ipynb out.ipynb -p epochs 30
 # papermill book/03_train.ipynb out.ipynb -p data path/to/faces -p out runs/faces
+# papermill book/03_train.ipynb out.ipynb -p data path/to/crops -p background none -p out runs/crops
 # python -m igc.train --data path/to/faces --epochs 30 --device cuda --out runs/faces
+# python -m igc.train --data path/to/crops --background none --epochs 30 --out runs/crops
 # accelerate launch -m igc.train --data path/to/faces --epochs 30 --out runs/faces
 # ```
 #
@@ -311,13 +373,14 @@ print("\n".join(name for name in names if not name.startswith("events")))
 # rasteriser stay in single precision: the whole relief of a face is a few hundredths of its distance, which
 # the eight bits of a bfloat16 cannot hold.
 #
-# **Compilation.** `compile=True` hands encoder and decoders to `torch.compile`. The rasteriser has a
-# kernel of its own for GPUs, which has not been timed on one.
+# **Compilation.** `compile=True` hands encoder and decoders to `torch.compile`. The rasteriser has a kernel
+# of its own for GPUs. `make gpu` checks and times all of this where there is one; it has left no record here
+# yet.
 #
 # **Several devices.** `devices=4` above, or `accelerate launch` in a terminal, starts one process a
 # device, on one machine or on many (`accelerate config` asks). `batch_size` counts the images of all
 # processes together: the order of the images is one, dealt out in turn, and what depends on the whole
-# batch (the mean pose, the area of a part, what a part looks like) is exchanged. So two processes give the
+# batch (the mean vote for the pose, the area of a part) is exchanged. So two processes give the
 # loss curve of one.
 #
 # **Records.** The run's folder holds `history.csv`, event files for TensorBoard (`pip install tensorboard`,
@@ -328,10 +391,11 @@ print("\n".join(name for name in names if not name.startswith("events")))
 #
 # ## How fast it is
 #
-# From the records of three commands. `python -m benchmarks.train` tells, in one run, how fast a training
-# step is at 64 pixels and batches of 16 and 64; *straightforward* is the same network with a loop over the
-# parts and PyTorch3D's rasteriser {cite:p}`ravi2020pytorch3d`. `python -m benchmarks.against_unsup3d` tells
-# what Unsup3D {cite:p}`wu2020unsup3d`, with our rasteriser, reaches in the minutes given, and ours in fewer;
+# From the records of three commands, all of which are of the [former design](older-records).
+# `python -m benchmarks.train` tells, in one run, how fast a training step is at 64 pixels and batches of 16
+# and 64; *straightforward* is the same network with a loop over the parts and PyTorch3D's rasteriser
+# {cite:p}`ravi2020pytorch3d`. `python -m benchmarks.against_unsup3d` tells what Unsup3D
+# {cite:p}`wu2020unsup3d`, with our rasteriser, reaches in the minutes given, and ours in fewer;
 # `python -m benchmarks.time_to_quality` when a training from nothing passes two marks for good.
 
 # %%
@@ -359,8 +423,9 @@ print("\n".join(f"{mark} after {seconds:.0f} s" for mark, seconds in marks["seco
 # ## What we learned
 #
 # - Pictures alone are enough to find the pose of a head, the direction of the light and a plausible shape.
-# - What a picture leaves open (how deep, how far turned, where a part ends) is filled by assumptions, and
-#   each of them is a named term of the objective or a setting of the network.
+# - What a picture leaves open (how deep, how far turned, where a part ends) is filled by assumptions. Each is
+#   a named term of the objective, a setting, or built into the network; that one is built in does not make it
+#   less of an assumption.
 # - Depth and turn hide behind one another. What tells them apart is the outline, so a head's outline has
 #   to be right when it turns: it needs sides.
 # - A figure says something beside its floors only, and a relief ratio only beside a yaw slope.
@@ -378,7 +443,7 @@ print("\n".join(f"{mark} after {seconds:.0f} s" for mark, seconds in marks["seco
 # python -m igc.evaluate runs/free
 # ```
 #
-# In place of `--common-shape 0`: `--closed false`, `--seamless 0`, `--mirror 0` or `--outlines false`. Read
+# In place of `--common-shape 0`: `--closed false`, `--smooth 0`, `--mirror 0` or `--outlines false`. Read
 # `relief_ratio` and `yaw_slope` side by side; if one rises while the other falls, you see the valley. Then
 # repeat both runs with `--seed 1`. A difference between settings that is no larger than the one between seeds
 # (the {term}`spread`) says nothing.
@@ -414,8 +479,8 @@ print("\n".join(f"{mark} after {seconds:.0f} s" for mark, seconds in marks["seco
 #         print(f"{figure}: {measured[figure]:.3f}, {name} {known[name]:.3f}, beaten: {beaten}")
 # ```
 #
-# For NMI the six bands are the ones to beat, for ARI the map of where parts start, for depth and normals the
-# mean depth. A short run need not beat any of them.
+# For NMI and ARI the six bands are the ones to beat, for depth and normals the mean depth. A short run need
+# not beat any of them.
 # ````
 #
 # ## Where to go on

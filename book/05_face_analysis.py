@@ -18,6 +18,13 @@
 # that the question can be put to it {cite:p}`yu2023graphics`. But an explanation is cheap where nobody knows
 # the truth. Here each method is held against planted answers first, and only then used.
 #
+# ```{admonition} Which model this is of
+# :class: warning
+# The shipped model, `synthetic-64`, with which this page is made, and the records that it shows are of a
+# [former design](older-records) of the network. What is said here about methods does not depend on it; what
+# is said about parts, their names and their figures does.
+# ```
+#
 # After this chapter you can compare faces part by part, say how sure an importance is, swap a part between
 # two people and watch a recogniser react, and tell what none of this allows you to say.
 

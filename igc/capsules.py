@@ -142,7 +142,7 @@ def bowl(size: int) -> Tensor:
     """(size, size): where the surface starts, in units of the depth range: round, and open to the back."""
     axis = (torch.arange(size) + 0.5) / size * 2 - 1
     y, x = torch.meshgrid(axis, axis, indexing="ij")
-    return x**2 + y**2
+    return 0.7 * (x**2 + y**2)
 
 
 def in_picture(size: int, margin: float) -> Tensor:

@@ -208,7 +208,7 @@ class IGCNet(nn.Module):
         """How many times as deep as at the start the mean face is, while it turns as much less: along this
         valley pictures hardly change (the bas-relief ambiguity), so it is a direction to learn along of its
         own."""
-        return (3 * self.log_relief).exp()
+        return (6 * self.log_relief).exp()
 
     def raw_votes(self, view_code: Tensor) -> Tensor:
         """View codes (B, M, C) to the parts' votes for pose and light before their ranges, (B, M, 10)."""
