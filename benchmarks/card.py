@@ -12,7 +12,8 @@ CARD = """# synthetic-64
 The inverse graphics capsule network that is shipped with `igc`, trained on the embedded drawn faces.
 
 - **Data**: {data}, {images} drawn faces, unlabelled. No photograph, no person.
-- **Command**: `make weights`: `python -m igc.train --data synthetic --images {images} --epochs {epochs}`.
+- **Command**: `make weights`: `python -m igc.train --data synthetic --images {images} --epochs {epochs}`, at commit
+  {commit}; checkpoint format {format}.
 - **Seed** {seed}; **time** {minutes:.0f} minutes; **machine** {machine}, device {device}; torch {torch}.
 - **Settings**: `config.json` and `record.json` beside this card.
 
@@ -38,7 +39,8 @@ def main() -> None:
         data=record["data"], images=record["images"], epochs=record["train"]["epochs"],
         seed=record["train"]["seed"], minutes=record["seconds"] / 60, machine=record["machine"],
         device=record["device"], torch=record["versions"]["torch"], test=figures["data"],
-        table=table(figures["figures"]),
+        table=table(figures["figures"]), commit=record["commit"],
+        format=json.loads((FOLDER / "config.json").read_text())["format"],
     )  # fmt: skip
     (FOLDER / "README.md").write_text(text, encoding="utf-8")
 
