@@ -12,8 +12,8 @@ CARD = """# synthetic-64
 The inverse graphics capsule network that is shipped with `igc`, trained on the embedded drawn faces.
 
 - **Data**: {data}, {images} drawn faces, unlabelled. No photograph, no person.
-- **Command**: `make weights`: `python -m igc.train --data synthetic --images {images} --epochs {epochs}`, at commit
-  {commit}; checkpoint format {format}.
+- **Command**: `make weights`: `python -m igc.train --data synthetic --images {images} --epochs {epochs}`,
+  at commit {commit}; checkpoint format {format}.
 - **Seed** {seed}; **time** {minutes:.0f} minutes; **machine** {machine}, device {device}; torch {torch}.
 - **Settings**: `config.json` and `record.json` beside this card.
 

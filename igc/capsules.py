@@ -138,11 +138,12 @@ def skirt(pixels: Tensor, reach: float) -> Tensor:
     return torch.cat((moved, pixels[..., 2:]), dim=-1)
 
 
-def bowl(size: int) -> Tensor:
-    """(size, size): where the surface starts, in units of the depth range: round, and open to the back."""
-    axis = (torch.arange(size) + 0.5) / size * 2 - 1
+def bowl(size: int, margin: float = 1.0) -> Tensor:
+    """(size, size): where the surface starts, in units of the depth range, in a frame `margin` times as wide
+    as the picture: round, open to the back, and as deep over the picture whatever the margin (ours)."""
+    axis = margin * ((torch.arange(size) + 0.5) / size * 2 - 1)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
-    return 0.7 * (x**2 + y**2)
+    return 0.65 * (x**2 + y**2)
 
 
 def in_picture(size: int, margin: float) -> Tensor:

@@ -61,10 +61,11 @@ class IGCNet(nn.Module):
         parts, fine, open_end = config.parts, config.size // 2, config.background == "none"
         self.fov = math.radians(config.fov)
         """Of the picture, in radians."""
-        self.canonical_fov = geometry.zoomed(self.fov, 1 / MARGIN) if open_end else self.fov
+        margin = MARGIN if open_end else 1.0
+        self.canonical_fov = geometry.zoomed(self.fov, 1 / margin)
         """Of the canonical frame."""
-        self.layout = Ellipses(parts, in_picture(32, MARGIN) if open_end else initial_support(32) > 0)
-        self.common_depth = nn.ParameterList([torch.zeros(n, n) for n in (4, 8, 16)] + [bowl(fine)])
+        self.layout = Ellipses(parts, in_picture(32, margin) if open_end else initial_support(32) > 0)
+        self.common_depth = nn.ParameterList([torch.zeros(n, n) for n in (4, 8, 16)] + [bowl(fine, margin)])
         """The mean face's surface, in units of the depth range: the sum of maps from coarse to fine, so that
         steps of one size find what is wide as fast as what is narrow."""
         self.log_relief = nn.Parameter(torch.zeros(()))
@@ -208,7 +209,7 @@ class IGCNet(nn.Module):
         """How many times as deep as at the start the mean face is, while it turns as much less: along this
         valley pictures hardly change (the bas-relief ambiguity), so it is a direction to learn along of its
         own."""
-        return (6 * self.log_relief).exp()
+        return (3 * self.log_relief).exp()
 
     def raw_votes(self, view_code: Tensor) -> Tensor:
         """View codes (B, M, C) to the parts' votes for pose and light before their ranges, (B, M, 10)."""
