@@ -7,16 +7,14 @@ from pathlib import Path
 from igc.config import ModelConfig
 from igc.errors import UserError
 from igc.model import IGCNet
-from igc.pretrained import SHIPPED
+from igc.pretrained import folder_of
 
 
 def load_parent(init: str | Path, config: ModelConfig, out: Path) -> tuple[IGCNet, dict[str, str]]:
     """The model that `init` names, as `IGCNet.from_pretrained` takes it, and what tells it from others.
 
     UserError if it is none, if it is not of this `config`, or if it lies where the run's own model will."""
-    folder = Path(init)
-    if not folder.exists() and (SHIPPED / str(init)).is_dir():
-        folder = SHIPPED / str(init)
+    folder = folder_of(init)
     if folder.resolve() in (out.resolve(), out.resolve() / "best"):
         raise UserError(f"'init' ({init}) lies in the run's own folder, 'out' ({out}): choose another 'out'.")
     parent = IGCNet.from_pretrained(init)

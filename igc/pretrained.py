@@ -28,11 +28,15 @@ def save(path: str | Path, tensors: dict[str, Tensor], version: int, settings: d
     write_text(folder / "config.json", json.dumps(described, indent=2) + "\n")
 
 
+def folder_of(path_or_name: str | Path) -> Path:
+    """The folder that a path names, or a name in `SHIPPED` if there is nothing at that path."""
+    folder, shipped = Path(path_or_name), SHIPPED / str(path_or_name)
+    return shipped if not folder.exists() and shipped.is_dir() else folder
+
+
 def load(path_or_name: str | Path, kind: type) -> Any:
     """The model of a folder or of a name in `SHIPPED`, made by `kind(ModelConfig)`; else UserError."""
-    folder = Path(path_or_name)
-    if not folder.exists() and (SHIPPED / str(path_or_name)).is_dir():
-        folder = SHIPPED / str(path_or_name)
+    folder = folder_of(path_or_name)
     weights, description = folder / "model.safetensors", folder / "config.json"
     for needed in (weights, description):
         if not needed.is_file():
