@@ -149,7 +149,7 @@ class Training:
         done, total = self.place()
         set_learning_rate(self.optimiser, self.config, done, total, 0.5 ** len(self.progress.setbacks))
         common = 0 if "init" in self.settings else self.config.common_shape  # a parent's faces differ already
-        self.model.layout.sharp.fill_(sharpness(done / total))
+        self.model.layout.sharp.fill_(sharpness(1.0 if "init" in self.settings else done / total))
         self.model.freedom.fill_(freedom(done / total, common))
         with self.accelerator.accumulate(self.objective):
             terms, area = self.objective(images)
