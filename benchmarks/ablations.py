@@ -39,7 +39,6 @@ VARIANTS: dict[str, tuple[int, dict, dict]] = {
     "no gradient": (1, {}, {"gradient": 0.0}),
     "no smooth": (1, {}, {"smooth": 0.0}),
     "no deformation": (1, {}, {"deformation": 0.0}),
-    "no balance": (1, {}, {"balance": 0.0}),
     "no silhouette": (1, {}, {"silhouette": 0.0}),
     "no fill": (1, {}, {"fill": 0.0}),
     "no common shape": (1, {}, {"common_shape": 0.0}),

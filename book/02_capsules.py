@@ -140,9 +140,9 @@ figures.attention_map(attention)
 #
 # ## Decode
 #
-# Which part does a canonical point belong to? The {term}`layout` says so: M ellipses, each with its mirror
-# image, the same for all faces. Before anything is learned they are random cells that know nothing of faces:
-# they divide the outline that a head starts with, an ellipse, into equal areas. Here are those of three fresh
+# Which part does a canonical point belong to? The {term}`layout` says so, which is mirror-symmetric and the
+# same for all faces. Before anything is learned the parts are random cells that know nothing of faces: they
+# divide the outline that a head starts with, an ellipse, into equal areas. Here are those of three fresh
 # networks:
 
 # %% mystnb={"image": {"alt": "Three ellipses, each divided into six random mirror-symmetric cells"}}
@@ -154,9 +154,10 @@ for start_seed in range(3):
 cells = [figures.label_picture((each.layout(64).argmax(dim=0) + 1) * inside) for each in fresh]
 figures.grid([cells], ["seed 0", "seed 1", "seed 2"])
 # %% [markdown]
-# Where the ellipses go is [learned](03_train). With $l_m(x)$ the logit of part $m$ at the point $x$, which
-# falls with the squared distance from the ellipse's centre in its own radii, and $D(x)$ the depth of the
-# object's surface, the depth of a part is
+# Which points belong together is [learned](03_train): a part is one Gaussian of a mixture, over points that
+# are known by their place, the colour of their albedo and the normal of their surface. With $l_m(x)$ the
+# logarithm of the probability that the point $x$ is of part $m$, and $D(x)$ the depth of the object's
+# surface, the depth of a part is
 #
 # $$ d_m(x) = D(x) + \frac{1}{k}\Big(\textstyle\sum_j p_j(x) \log p_j(x) - \log p_m(x)\Big),
 # \quad p = \mathrm{softmax}(l) . $$

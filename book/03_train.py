@@ -150,10 +150,9 @@ figures.curves(record["history"], ["reconstruct", "mirror", "smooth", "deformati
 # It can be negative, where small errors are expected and kept. `mirror` asks the same of the
 # {term}`mirrored reconstruction` of half of a batch, since faces are nearly symmetrical
 # {cite:p}`wu2020unsup3d`. `smooth` asks that the surface bends little for how deep it is. `deformation` is
-# the price of each face's own shape: it is 0 as long as all faces share one. `balance` is 0 while every part
-# has its share of the face. Where there is a background, `silhouette` and `fill` ask that the face covers
-# what is not background. All terms, as they are weighed, for eight faces of people outside the training set,
-# whom the model sees for the first time:
+# the price of each face's own shape: it is 0 as long as all faces share one. Where there is a background,
+# `silhouette` and `fill` ask that the face covers what is not background. All terms, as they are weighed,
+# for eight faces of people outside the training set, whom the model sees for the first time:
 
 # %%
 model = IGCNet.from_pretrained(folder)
@@ -186,12 +185,22 @@ figures.part_gallery(held_out[:4], explained)
 # %% [markdown]
 # Where do parts come from? At the start the outline that a head starts with (without a background, the
 # picture) is divided into cells that know nothing of faces: random, each with its mirror image, of equal
-# area. The seed decides them, and they would be the same for pictures of anything. Each is an ellipse, or two
-# that mirror each other. Where it lies, how large, long and slanted it is, is learned; its borders are wide
-# at first, so that a part hears from far around, and become sharp. What should make a part worth having is
-# colour: one part cannot draw the edge of lips or brows with the few colours that it has of its own, and so
-# what varies by itself from face to face is drawn best by a part of its own. Left, this run's parts before
-# the first step, over the whole frame; right, after the last:
+# area. The seed decides them, and they would be the same for pictures of anything. Then what lies together,
+# looks alike, bends alike and varies alike becomes one part. A canonical point $x$ is known by its place,
+# by the colour of its albedo and by the normal of its surface. Over the faces these have a mean $\mu_x$ and
+# a covariance $\Sigma_x$, to which comes how far the drawing is off there. Each part is a Gaussian, with
+# mean $m$ and covariance $C$, and the logit of a point is the expected log likelihood of what the faces
+# show there:
+#
+# $$ l(x) = \log \pi - \tfrac12 \log |C| - \tfrac12 (\mu_x - m)^\top C^{-1} (\mu_x - m)
+# - \tfrac12 \operatorname{tr}(C^{-1} \Sigma_x) . $$
+#
+# The parts' shares $\pi$, means and covariances follow by the {term}`EM algorithm`, one step of it with
+# each step of training. A point counts for as much as its colour is known: hair and walls, which differ
+# from picture to picture, count for little. The algorithm finds the best mixture near its start only; so
+# when faces begin to differ, it is begun again from sixteen other cells, and the likeliest mixture is kept
+# (`igc/mixture.py`). Left, this run's parts before the first step, over the whole frame; right, after the
+# last:
 
 # %% mystnb={"image": {"alt": "The frame in mirror-symmetric cells, and as it was divided at the end"}}
 torch.manual_seed(seed)
@@ -207,8 +216,8 @@ figures.grid(
 #
 # ```{admonition} Ours
 # :class: ours
-# Ellipses, their start and what makes them move. The paper says that its parts are found, and is silent about
-# how they start.
+# The mixture. The paper says that parts are found, that shape and albedo are both cues for them, and is
+# silent about how.
 # ```
 #
 # What was learned is three-dimensional, so that it can be turned. No face was ever shown twice from two

@@ -146,6 +146,14 @@ def bowl(size: int, margin: float = 1.0) -> Tensor:
     return 0.65 * (x**2 + y**2)
 
 
+def ball(size: int) -> Tensor:
+    """(size, size): where the surface of a head starts, in units of the depth range, over the ellipse of
+    `initial_support`: half of a ball, which goes on as steeply as it ends (ours)."""
+    distance = 1 - (initial_support(4 * size) / 1.5)
+    height = 0.55 * (1 - (1 - distance).clamp(min=0.02).sqrt())
+    return nn.functional.avg_pool2d((height + 0.3 * (distance - 1).clamp(min=0))[None], 4)[0]
+
+
 def in_picture(size: int, margin: float) -> Tensor:
     """(size, size) bool: what of a canonical frame that is `margin` times as wide lies in the picture."""
     axis = ((torch.arange(size) + 0.5) / size * 2 - 1).abs() < 1 / margin

@@ -11,7 +11,7 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from igc import geometry
-from igc.ellipses import Ellipses
+from igc.cells import equal_cells
 from igc.raster import interpolate, rasterize
 
 
@@ -70,7 +70,7 @@ def where_parts_start(size: int, count: int, parts: int = 6) -> Tensor:
     What it was told of faces scores this much; the rest it has learned."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        cells = Ellipses(parts, torch.ones(size, size, dtype=torch.bool))(size)
+        cells = equal_cells(parts, torch.ones(size, size, dtype=torch.bool))
     return (cells.argmax(dim=0) + 1).expand(count, -1, -1)
 
 

@@ -62,18 +62,6 @@ def fill_foreground(inside: Tensor, cue: Tensor, covered: Tensor, hidden: Tensor
     return torch.where(unseen, 0, wrong).mean()
 
 
-def keep_alive(visibility: Tensor, least: float = 0.2) -> Tensor:
-    """Every part owns at least `least` of an equal share of the face, on average over the batch (ours): how
-    far, in logarithms, it falls short, summed over the parts; so the pull does not fade as a part vanishes.
-
-    `visibility` (B, M+1, S, S), one-hot, with a gradient that reaches parts which are not seen.
-    """
-    area = ranks.mean(visibility[:, :-1].mean(dim=(0, 2, 3)))
-    fair = least / max(1, visibility.shape[1] - 1)
-    share = area / area.sum().clamp(min=1e-6) + 0.1 * fair
-    return F.relu(math.log(fair) - share.log()).sum()
-
-
 def consistent_parts(features: Tensor, masks: Tensor, temperature: float = 0.1) -> Tensor:
     """A part looks like the same part of other faces and unlike the other parts (the paper's contrastive
     loss; its exact form is ours): features pooled under each part's mask are classified by their nearness

@@ -19,6 +19,7 @@ from igc.capsules import (
     Assembly,
     Decomposition,
     assemble,
+    ball,
     behind_nearest,
     blend,
     bowl,
@@ -28,8 +29,8 @@ from igc.capsules import (
     skirt,
 )
 from igc.config import MARGIN, ModelConfig
-from igc.ellipses import Ellipses
 from igc.gauge import Centred, Pivot
+from igc.mixture import Mixture
 from igc.networks import Encoder, PartDecoder, upsample
 from igc.outputs import Decoded, Output, Parts, View
 from igc.places import places, shift_of_points
@@ -39,6 +40,9 @@ from igc.raster.outlines import blend_outlines
 TINTS = 2
 """Width of the grid of colours that a part draws by itself. It is too coarse for edges, so that a colour that
 varies by itself takes a part of its own; fine detail is drawn by all parts together (ours)."""
+
+PACE = 3.0
+"""How fast the mean face's surface learns, in units of the learning rate (ours)."""
 
 OUTLINE = 7.0
 """What a departure of the outline counts, where one of the surface by its range counts 1 (ours)."""
@@ -64,8 +68,12 @@ class IGCNet(nn.Module):
         margin = MARGIN if open_end else 1.0
         self.canonical_fov = geometry.zoomed(self.fov, 1 / margin)
         """Of the canonical frame."""
-        self.layout = Ellipses(parts, in_picture(32, margin) if open_end else initial_support(32) > 0)
-        self.common_depth = nn.ParameterList([torch.zeros(n, n) for n in (4, 8, 16)] + [bowl(fine, margin)])
+        inside = in_picture(fine, margin) if open_end else initial_support(fine) > 0
+        self.layout = Mixture(parts, inside, config.cues)
+        self.common_depth = nn.ParameterList(
+            [torch.zeros(n, n) for n in (4, 8, 16)]
+            + [(bowl(fine, margin) if open_end else ball(fine)) / PACE]
+        )
         """The mean face's surface, in units of the depth range: the sum of maps from coarse to fine, so that
         steps of one size find what is wide as fast as what is narrow."""
         self.log_relief = nn.Parameter(torch.zeros(()))
@@ -80,7 +88,7 @@ class IGCNet(nn.Module):
             self.support_decoder = PartDecoder(config.channels, hidden, (parts, fine // 2, fine // 2))
             self.common_support = nn.Parameter(initial_support(fine // 2))
         if self.closed:
-            self.back = nn.Parameter(torch.full((8, 8), 0.4))
+            self.back = nn.Parameter(torch.full((8, 8), 0.6))
         self.background = Plain() if open_end else Background(config.size)
         self.vote = nn.Linear(config.channels, 6 + 4, bias=False)
         nn.init.normal_(self.vote.weight, std=0.02)
@@ -130,9 +138,9 @@ class IGCNet(nn.Module):
     def decode(self, shape_code: Tensor, albedo_code: Tensor) -> Decoded:
         """Capsule codes (B, M, C) to the maps of the parts."""
         size, fine, config = self.config.size, self.config.size // 2, self.config
-        logits, share = self.layout(size), self.layout(fine).softmax(dim=0).detach()
+        logits, share = self.layout(size), self.layout(fine).softmax(dim=0)
         departure = self.freedom * blend(share, self._run(self.depth_decoder, shape_code))
-        surface = self.relief() * sum(upsample(level, fine) for level in self.common_depth) + departure
+        surface = self.relief() * PACE * sum(upsample(level, fine) for level in self.common_depth) + departure
         if config.symmetric_shape:
             surface = 0.5 * (surface + surface.flip(-1))
         middle = slice(fine // 4, 3 * fine // 4)

@@ -33,6 +33,8 @@ class Objective(nn.Module):
     def forward(self, images: Tensor) -> Judged:
         out = self.model(images, normals=False)
         area = out.parts.visibility.detach().mean(dim=(0, 2, 3))
+        if self.model.training and torch.is_grad_enabled():
+            divide(self.model, out, images)
         return Judged(objective(self.model, out, images, self.config), area)
 
 
@@ -47,7 +49,6 @@ def objective(model: IGCNet, out: Output, target: Tensor, config: TrainConfig) -
         terms["mirror"] = config.mirror * term
     optional = {
         "contrast": lambda: losses.consistent_parts(out.features, out.view_parts),
-        "balance": lambda: losses.keep_alive(out.parts.visibility),
         "smooth": lambda: losses.smooth_depth(out.depth, 1 - out.soft_visibility[:, -1]),
         "deformation": lambda: losses.deformation(out.departure, out.own_support, out.place),
     }
@@ -66,19 +67,49 @@ def objective(model: IGCNet, out: Output, target: Tensor, config: TrainConfig) -
 
 def filled(model: IGCNet, out: Output, cue: Tensor) -> Tensor:
     """The term of that name, as far as faces may differ yet: one outline for all is drawn too wide by it."""
+    seen = at_points(model, out, cue)
+    cue = seen.maps[:, 0].masked_fill(seen.outside, torch.nan)
     inside = 1 - out.soft_visibility[:, -1]
-    return model.freedom * losses.fill_foreground(inside, *seen_from_here(model, out, cue))
+    return model.freedom * losses.fill_foreground(inside, cue, seen.covered.clamp(0, 1), seen.hidden)
 
 
 @torch.no_grad()
-def seen_from_here(model: IGCNet, out: Output, cue: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """What `losses.fill_foreground` needs to know at the canonical points, face or not: `cue` and the cover
-    where they fall in the image, and whether they lie behind what is seen there, all (B, S, S)."""
-    size = cue.shape[-1]
+def divide(model: IGCNet, out: Output, target: Tensor) -> None:
+    """The parts learn where they are: from albedo and surface at the points that are seen, and from how far
+    the drawing is off there."""
+    there = at_points(model, out, (target - out.image).abs().mean(dim=1, keepdim=True))
+    seen = (there.covered > 0.5) & ~there.hidden & ~there.outside & (out.soft_visibility[:, -1] < 0.5)
+    seen = seen.to(target)
+    fine = len(model.layout.seen)
+    share = F.adaptive_avg_pool2d(seen, fine)
+    colour, normal, error = (
+        F.adaptive_avg_pool2d(each * seen[:, None], fine) / share[:, None].clamp(min=1e-3)
+        for each in (out.albedo, out.normal, there.maps)
+    )
+    model.layout.update(colour, normal, error[:, 0], share)
+
+
+class There(NamedTuple):
+    """What the image shows where the canonical points (B, S, S) are seen, face or not."""
+
+    maps: Tensor
+    """(B, C, S, S): the maps that were asked for"""
+    covered: Tensor
+    """(B, S, S): how much of that place the face covers"""
+    hidden: Tensor
+    """(B, S, S) bool: whether the point lies behind what is seen there"""
+    outside: Tensor
+    """(B, S, S) bool: whether it falls outside of the image"""
+
+
+@torch.no_grad()
+def at_points(model: IGCNet, out: Output, maps: Tensor) -> There:
+    """Reads `maps` (B, C, S, S), which are in the frame of the image, at the canonical points."""
+    size = maps.shape[-1]
     points = geometry.transform(model.points(out.depth, out.shift), out.pose)
     pixels = geometry.points_to_pixels(points, size, model.fov)
     place = pixels[..., :2] * (2 / size) - 1
-    maps = torch.cat((cue, out.view_alpha, out.view_depth[:, None]), dim=1)
-    cue, covered, depth = F.grid_sample(maps, place, padding_mode="border", align_corners=False).unbind(1)
-    hidden = (covered > 0.999) & (pixels[..., 2] > depth + 0.01)
-    return cue.masked_fill((place.abs() > 1).any(dim=-1), torch.nan), covered.clamp(0, 1), hidden
+    maps = torch.cat((maps, out.view_alpha, out.view_depth[:, None]), dim=1)
+    found = F.grid_sample(maps, place, padding_mode="border", align_corners=False)
+    hidden = (found[:, -2] > 0.999) & (pixels[..., 2] > found[:, -1] + 0.01)
+    return There(found[:, :-2], found[:, -2], hidden, (place.abs() > 1).any(dim=-1))

@@ -4,9 +4,6 @@ import math
 
 from igc.config import TrainConfig
 
-WIDEST, SHARPEST, SETTLED = 3.0, 20.0, 0.6
-"""Of parts' borders, see `ellipses.Ellipses`: at the start, at the end, and when that is reached."""
-
 
 def set_learning_rate(optimiser, config: TrainConfig, step: float, steps: int, factor: float = 1.0) -> None:
     """Rises over `warmup` steps (or a tenth of the run), then falls along a cosine to a twentieth; all of it
@@ -25,9 +22,3 @@ def freedom(progress: float, common: float) -> float:
     With one shape for everybody, only a turn can explain a narrower outline. Free shapes explain it too,
     with too much relief and too little rotation (the bas-relief ambiguity)."""
     return 1.0 if common == 0 else min(1.0, max(0.0, progress / common - 1))
-
-
-def sharpness(progress: float) -> float:
-    """How sharp the borders of the parts are: they start wide, so that every part learns from far around, and
-    are `SHARPEST` after the share `SETTLED` of the run."""
-    return WIDEST * (SHARPEST / WIDEST) ** min(1.0, progress / SETTLED)

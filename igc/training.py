@@ -26,7 +26,7 @@ from igc.parent import load_parent
 from igc.raster import Unusable
 from igc.records import Events, progress_bar, save_picture
 from igc.runs import Progress, describe_run, load_state, pack, save_best, save_state, unpack
-from igc.schedule import freedom, set_learning_rate, sharpness
+from igc.schedule import freedom, set_learning_rate
 from igc.watch import PATIENCE, Stop, Watch
 
 Preview = Callable[[IGCNet, int], object]
@@ -149,8 +149,9 @@ class Training:
         done, total = self.place()
         set_learning_rate(self.optimiser, self.config, done, total, 0.5 ** len(self.progress.setbacks))
         common = 0 if "init" in self.settings else self.config.common_shape  # a parent's faces differ already
-        self.model.layout.sharp.fill_(sharpness(1.0 if "init" in self.settings else done / total))
         self.model.freedom.fill_(freedom(done / total, common))
+        if done / total >= max(0.1, self.config.common_shape) and not self.model.layout.searched:
+            self.model.layout.search(self.config.seed)
         with self.accelerator.accumulate(self.objective):
             terms, area = self.objective(images)
             loss = sum(terms.values())

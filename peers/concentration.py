@@ -4,11 +4,13 @@ Two rows: without and with SCOPS's semantic consistency. The published one compa
 that was trained with ImageNet's labels; ours compares colours, as no weights are downloaded.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from igc.losses import keep_alive
+from igc import ranks
 from peers.base import Peer, chunked, cue, instability, small_changes, train_loop
 
 BEND = 0.05
@@ -28,7 +30,7 @@ class Concentration(Peer):
     source = "W.-C. Hung et al., SCOPS: Self-Supervised Co-Part Segmentation, CVPR 2019"
     deviations = (
         "Without semantic consistency and its orthonormal bases; so that no part vanishes, a price on small "
-        "parts stands in, of the form that ours is trained with.",
+        "parts stands in.",
         "A small U-net from random weights in place of DeepLab with a ResNet-50 that ImageNet trained.",
         "A smooth warp by 4 x 4 control points in place of the thin-plate spline.",
         "The foreground is the shared cue's, in place of a saliency map.",
@@ -74,7 +76,7 @@ class Scops(Concentration):
     deviations = (
         "Semantic consistency compares the colours of a pixel and its surroundings, not features of a VGG-19 "
         "that ImageNet's labels trained.",
-        "So that no part vanishes there is a price on small parts, of the form that ours is trained with.",
+        "So that no part vanishes there is a price on small parts.",
         *Concentration.deviations[1:],
     )
     settings = tuple({"concentration": 1.0, "semantic": semantic} for semantic in (10.0, 3.0, 1.0))
@@ -157,3 +159,15 @@ def _conv(inputs: int, outputs: int, stride: int) -> nn.Sequential:
         nn.GroupNorm(outputs // 8, outputs),
         nn.LeakyReLU(0.1),
     )
+
+
+def keep_alive(visibility: Tensor, least: float = 0.2) -> Tensor:
+    """Every part owns at least `least` of an equal share of the face, on average over the batch (ours): how
+    far, in logarithms, it falls short, summed over the parts; so the pull does not fade as a part vanishes.
+
+    `visibility` (B, M+1, S, S), one-hot, with a gradient that reaches parts which are not seen.
+    """
+    area = ranks.mean(visibility[:, :-1].mean(dim=(0, 2, 3)))
+    fair = least / max(1, visibility.shape[1] - 1)
+    share = area / area.sum().clamp(min=1e-6) + 0.1 * fair
+    return F.relu(math.log(fair) - share.log()).sum()

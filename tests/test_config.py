@@ -4,7 +4,6 @@ import dataclasses
 import json
 import math
 import shutil
-from itertools import pairwise
 
 import pytest
 import torch
@@ -15,7 +14,7 @@ from igc.data import SyntheticFaces
 from igc.errors import UserError
 from igc.geometry import transform
 from igc.objective import objective
-from igc.schedule import SHARPEST, WIDEST, freedom, set_learning_rate, sharpness
+from igc.schedule import freedom, set_learning_rate
 from igc.train import fit
 
 KINDS = (ModelConfig, TrainConfig)
@@ -225,23 +224,13 @@ def train(tmp_path_factory):
     [
         f
         for f in dataclasses.fields(TrainConfig)
-        if f.name not in (*ON_THE_SIDE, "device", "warmup", "compile", "balance")
+        if f.name not in (*ON_THE_SIDE, "device", "warmup", "compile")
     ],
     ids=lambda field: field.name,
 )
 def test_every_setting_of_training_changes_the_run(field, train):
     (_, before), (_, after) = train(), train(**{field.name: other_value(field)})
     assert any(not torch.equal(before[name], after[name]) for name in before)
-
-
-def test_balance_acts_as_soon_as_a_part_is_small_and_not_before():
-    model, images = IGCNet(ModelConfig(**TINY)), torch.rand(4, 3, 32, 32)
-    for less, alive in ((0.0, True), (1.0, False)):
-        model.layout.bias.data[2] -= less
-        term = objective(model, model(images), images, TrainConfig())["balance"]
-        (slope,) = torch.autograd.grad(term, model.layout.bias)
-        assert (term == 0) == alive
-        assert (slope == 0).all() if alive else slope[2] < 0, "more of the small part lowers the term"
 
 
 @pytest.mark.parametrize("name", ON_THE_SIDE)
@@ -281,7 +270,7 @@ def test_a_term_counts_with_its_weight_and_is_left_out_without_one(background):
                 torch.testing.assert_close(twice[name], 2 * once[name])
 
 
-@pytest.mark.parametrize(("background", "most"), [("border", 8), ("none", 6)])
+@pytest.mark.parametrize(("background", "most"), [("border", 7), ("none", 5)])
 def test_there_are_at_most_eight_terms_and_none_without_a_use(background, most):
     model = IGCNet(ModelConfig(background=background, **TINY))
     images = torch.rand(4, 3, 32, 32)
@@ -313,9 +302,3 @@ def test_faces_may_differ_before_a_run_ends_whatever_the_setting():
         assert course == sorted(course) and course[-1] == 1 and course[90] == 1
         assert course[int(100 * common)] == (common == 0)
         assert common == 0 or freedom(1.5 * common, common) == pytest.approx(0.5)
-
-
-def test_borders_of_parts_sharpen_and_then_stay():
-    course = [sharpness(progress / 100) for progress in range(101)]
-    assert course[0] == WIDEST and course[60:] == pytest.approx([SHARPEST] * 41)
-    assert all(before < after for before, after in pairwise(course[:60]))

@@ -17,8 +17,6 @@ def images(batch=3, size=16):
     return torch.rand(batch, 3, size, size)
 
 
-UNFAIR = torch.tensor([0.01, 1.0, 1.0, 1.0, 1.0])[:, None, None]
-
 TERMS = {
     "reconstruct": (lambda image, target, scale: losses.reconstruct(image, target, scale, 0.5),
                     lambda: (images(), images(), 0.1 + torch.rand(3, 1, 16, 16))),
@@ -26,7 +24,6 @@ TERMS = {
     "fill_foreground": (losses.fill_foreground,
                         lambda: (*torch.rand(3, 3, 16, 16),
                                  torch.rand(3, 16, 16) > 0.9)),
-    "keep_alive": (losses.keep_alive, lambda: (soft_parts() * UNFAIR,)),
     "consistent_parts": (losses.consistent_parts,
                          lambda: (torch.randn(3, 5, 4, 4), soft_parts()[:, :-1])),
     "smooth_depth": (losses.smooth_depth, lambda: (1 + torch.rand(3, 16, 16), torch.rand(3, 16, 16))),
@@ -58,7 +55,7 @@ def test_the_order_of_the_images_does_not_matter(name):
     torch.testing.assert_close(term(*inputs), term(*(part[order] for part in inputs)), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["keep_alive", "consistent_parts"])
+@pytest.mark.parametrize("name", ["consistent_parts"])
 def test_the_order_of_the_parts_does_not_matter(name):
     term, inputs = TERMS[name]
     *others, parts = inputs()
@@ -130,24 +127,6 @@ def test_a_canonical_point_that_would_not_be_seen_is_not_asked():
     assert pull(0.2, cue=1.0, covered=1.0) == 0, "other points cover that place"
     assert pull(0.8, cue=1.0, covered=1.0, hidden=True) == 0, "it lies behind the face"
     assert pull(0.8, cue=math.nan) == pull(0.2, cue=math.nan) == 0, "it falls out of the picture"
-
-
-def test_a_part_that_vanishes_is_punished():
-    fair = torch.full((2, 5, 8, 8), 0.2)
-    fair[:, -1] = 0.2
-    vanished = fair.clone()
-    vanished[:, 0], vanished[:, 1] = 1e-5, 0.4
-    assert losses.keep_alive(vanished) > losses.keep_alive(fair) + 0.5
-    small = fair.clone().requires_grad_()
-    shrunk = small * torch.tensor([0.01, 1.0, 1.0, 1.0, 1.0])[:, None, None]
-    losses.keep_alive(shrunk).backward()
-    assert (small.grad[:, 0] < 0).all(), "more of the small part lowers the term"
-
-
-def test_how_large_the_face_is_does_not_matter_for_the_parts_shares():
-    face = torch.rand(2, 4, 8, 8)
-    whole, half = (torch.cat((s * face, 1 - s * face.sum(1, keepdim=True)), 1) for s in (0.2, 0.1))
-    torch.testing.assert_close(losses.keep_alive(whole), losses.keep_alive(half), atol=1e-4, rtol=1e-3)
 
 
 def halves(batch):
@@ -247,7 +226,6 @@ SAMPLED = {
     "fill_foreground": lambda size: losses.fill_foreground(
         *waves(size, 3).unbind(1), waves(size, 1, 1)[:, 0] > 0.7
     ),
-    "keep_alive": lambda size: losses.keep_alive(UNFAIR * (8 * waves(size, 5)).softmax(dim=1)),
     "consistent_parts": lambda size: losses.consistent_parts(
         waves(size // 4, 8), (8 * waves(size, 4, 1)).softmax(dim=1)
     ),

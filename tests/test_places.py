@@ -7,7 +7,7 @@ import torch
 from torch.autograd import gradcheck
 
 from igc.capsules import initial_support
-from igc.ellipses import Ellipses
+from igc.mixture import Mixture
 from igc.places import FARTHEST, places, shift_of_points
 
 FOV, S, M = math.radians(10), 32, 4
@@ -17,7 +17,7 @@ HALF = math.tan(FOV / 2)
 @pytest.fixture
 def share():
     """Shares (M, S/2, S/2) of a layout of four parts."""
-    return Ellipses(M, initial_support(32) > 0)(S // 2).softmax(dim=0).detach()
+    return Mixture(M, initial_support(16) > 0)(S // 2).softmax(dim=0)
 
 
 def axis(size=S):

@@ -1,0 +1,169 @@
+"""Which part a canonical point belongs to: a mixture of M Gaussians over the points of the face.
+
+What lies together, looks alike, bends alike and varies alike is one part: shape and albedo are the cues, as
+in the paper. A point is known by its place, and by what the network sees there: the colour of its albedo and
+the normal of its surface, with their means and covariances over the faces, and how far colours are off in
+the pictures. The parts start as cells that know nothing of faces, and every step of training is one step of
+the EM algorithm (all ours).
+"""
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor, nn
+
+from igc import ranks
+from igc.cells import equal_cells, random_cells
+
+RATE = 0.03
+"""Share of a running mean that a step replaces; the first steps replace more."""
+
+NOISE = (1e-3, 1e-3, 1e-3, 1e-3, 1e-3, 0.36, 0.36)
+"""Variances that are taken for granted: of the place in units of the half frame, of colours in [0, 1], and of
+unit normals, which are known to some 40 degrees."""
+
+LEAST = 0.1
+"""A part that has less than this share of an equal part of what is seen takes half of the largest part."""
+
+STARTS, STEPS, SAME = 16, 60, 1e-3
+"""Random cells that the search begins with, the steps of the EM algorithm from each, and a difference of log
+likelihoods that is none."""
+
+
+class Mixture(nn.Module):
+    """M mirror-symmetric parts on a grid of h x h canonical points, of which the right half is kept."""
+
+    def __init__(self, parts: int, inside: Tensor, cues: str = "both"):
+        """`inside` (h, h) bool: where the parts start, with equal shares. `cues`: which features beside the
+        place tell parts apart, "shape", "albedo" or "both"."""
+        super().__init__()
+        self.features = [
+            0,
+            1,
+            *(range(2, 5) if cues != "shape" else ()),
+            *((5, 6) if cues != "albedo" else ()),
+        ]
+        cells = right(equal_cells(parts, inside))
+        self.register_buffer("inside", inside)
+        self.register_buffer("logits", begun(cells))
+        """(M, h, h/2): of the parts' responsibilities for the points, the E step's result"""
+        self.register_buffer("steps", torch.zeros(()))
+        self.register_buffer("searched", torch.zeros((), dtype=torch.bool))
+        """Whether other starts were tried"""
+        self.register_buffer("seen", torch.zeros(cells.shape[1:]))
+        """(h, h/2): how often a point is seen"""
+        self.register_buffer("mean", torch.zeros(5, *cells.shape[1:]))
+        """(5, h, h/2): of colour and normal (across, away from the middle, and down), times `seen`"""
+        self.register_buffer("square", torch.zeros(5, 5, *cells.shape[1:]))
+        """(5, 5, h, h/2): of their products, times `seen`"""
+        self.register_buffer("error", torch.zeros(cells.shape[1:]))
+        """(h, h/2): of the mean absolute error of the colour that is drawn, times `seen`"""
+
+    @torch.no_grad()
+    def update(self, colour: Tensor, normal: Tensor, error: Tensor, seen: Tensor) -> None:
+        """Learns from a batch: the albedo's `colour` and the `normal` (B, 3, h, h), the mean absolute `error`
+        of the drawing there, and how far each point is `seen` (B, h, h)."""
+        both = torch.cat((colour, normal[:, :2]), dim=1)
+        away = both.new_tensor([1.0, 1.0, 1.0, -1.0, 1.0])[:, None, None]
+        sample = torch.cat((right(both), right(both.flip(-1)) * away))
+        seen, error = (torch.cat((right(each), right(each.flip(-1)))) for each in (seen, error))
+        found = (
+            seen.mean(dim=0),
+            (seen[:, None] * sample).mean(dim=0),
+            torch.einsum("nxy,nixy,njxy->ijxy", seen, sample, sample) / len(sample),
+            (seen * error).mean(dim=0),
+        )
+        self.steps += 1
+        share = (1 / self.steps).clamp(min=RATE)
+        for kept, new in zip((self.seen, self.mean, self.square, self.error), found, strict=True):
+            kept.lerp_(ranks.mean(new), share)
+        self.logits.copy_(em_step(self.logits, *self.points())[0])
+
+    @torch.no_grad()
+    def search(self, seed: int) -> None:
+        """Tries other cells, and keeps what is likeliest: the EM algorithm finds the best mixture near its
+        start only. The parts keep their numbers as far as they stay where they were."""
+        generator, points = torch.Generator().manual_seed(seed), self.points()
+        tried = [(em_step(self.logits, *points)[1], self.logits)]
+        for _ in range(STARTS):
+            logits = begun(right(random_cells(len(self.logits), self.inside, generator)))
+            for _ in range(STEPS):
+                logits, likely = em_step(logits, *points)
+            tried.append((likely, logits))
+        best = max(likely for likely, _ in tried) - SAME
+        logits = next(logits for likely, logits in tried if likely >= best)  # the first of equals
+        common = self.logits.softmax(dim=0).flatten(1) @ logits.softmax(dim=0).flatten(1).T
+        order = torch.from_numpy(linear_sum_assignment(common.cpu().numpy(), maximize=True)[1])
+        self.logits.copy_(logits[order])
+        self.searched.fill_(True)
+
+    def points(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The points' features (P, F), their covariances (P, F, F) over the faces, and how much they weigh,
+        (P,): as often as they are seen and as surely as their colour is known; last, as often as they are
+        seen. F is 7 with both cues."""
+        size, count = len(self.seen), self.seen.clamp(min=1e-3)
+        axis = (torch.arange(size, device=count.device) + 0.5) / size * 2 - 1
+        place = torch.stack(torch.meshgrid(right(axis), axis, indexing="xy"))
+        mean = self.mean / count
+        spread = self.square / count - mean[:, None] * mean[None, :]
+        covariance = torch.diag(count.new_tensor(NOISE))[..., None, None].repeat(1, 1, *count.shape)
+        covariance[2:, 2:] += spread
+        covariance.diagonal()[..., 2:5] += (self.error / count).square()[..., None]
+        weight = (self.seen + 1e-4) / covariance.diagonal()[..., 2:5].mean(dim=-1)
+        features = torch.cat((place, mean))[self.features].flatten(1).T
+        covariance = covariance[self.features][:, self.features].flatten(2).movedim(-1, 0)
+        return features, covariance, *(each.flatten() / each.sum() for each in (weight, self.seen + 1e-4))
+
+    def forward(self, size: int) -> Tensor:
+        """Logits (M, size, size) at the centres of a grid; the largest has the point."""
+        whole = torch.cat((self.logits.flip(-1), self.logits), dim=-1)
+        enlarged = nn.functional.interpolate(whole[None], (size, size), mode="bilinear", align_corners=False)
+        half = right(enlarged[0])
+        return torch.cat((half.flip(-1), half), dim=-1)
+
+
+def right(maps: Tensor) -> Tensor:
+    """The right half (..., h/2) of maps (..., h)."""
+    return maps[..., maps.shape[-1] // 2 :]
+
+
+def begun(cells: Tensor) -> Tensor:
+    """Logits of parts that are in their one-hot `cells`, of any shape."""
+    return (cells + 1e-3).log()
+
+
+def em_step(
+    logits: Tensor, features: Tensor, covariance: Tensor, weight: Tensor, area: Tensor
+) -> tuple[Tensor, Tensor]:
+    """One step of the EM algorithm for Gaussians over uncertain points: logits (M, h, h/2) of what was to new
+    ones, and the log likelihood of the Gaussians. The points have `features` (P, F), the first of which is
+    how far they are from the middle, `covariance` (P, F, F), and `weight` and `area` (P,), which sum to 1.
+
+    A point stands for all faces' samples at that point, and they go to one part together: what is summed is
+    the expected log likelihood."""
+    parts = revived(logits.flatten(1).softmax(dim=0), features[:, 0], area) * weight
+    share = parts.sum(dim=1).clamp(min=1e-9)
+    mean = parts @ features / share[:, None]
+    apart = features - mean[:, None]
+    inner = (parts @ covariance.flatten(1)).unflatten(1, covariance.shape[1:])
+    total = (inner + (parts[..., None] * apart).mT @ apart) / share[:, None, None]
+    factor, failed = torch.linalg.cholesky_ex(total.double())
+    factor = torch.where(failed[:, None, None] > 0, torch.nan, factor)
+    inverse = torch.cholesky_inverse(factor).to(total)
+    distance = ((apart @ inverse) * apart).sum(dim=-1) + inverse.flatten(1) @ covariance.flatten(1).T
+    volume = 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(dim=-1).to(total)
+    found = share.log()[:, None] - 0.5 * (distance + volume[:, None])
+    total = found.logsumexp(dim=0)
+    return (found - total).clamp(min=-30).unflatten(1, logits.shape[1:]), (weight * total).sum()
+
+
+def revived(parts: Tensor, across: Tensor, area: Tensor) -> Tensor:
+    """Responsibilities `parts` (M, P), in which a part that hardly has a point for itself, since another
+    Gaussian came to lie on it or nothing is seen there, gets the half of the largest part that is farther
+    from the middle, `across` (P,). One part at a time."""
+    mine = nn.functional.one_hot(parts.argmax(dim=0), len(parts)).T.to(area)
+    own = mine @ area
+    smallest, largest = own.argmin(), own.argmax()
+    middle = (mine[largest] * area) @ across / own[largest]
+    given = mine[largest] * (across > middle) * (own[smallest] < LEAST / len(parts))
+    back = nn.functional.one_hot(smallest, len(parts))[:, None] * given
+    return parts * (1 - given) + back
