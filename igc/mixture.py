@@ -24,6 +24,9 @@ unit normals, which are known to some 40 degrees."""
 LEAST = 0.1
 """A part that has less than this share of an equal part of what is seen takes half of the largest part."""
 
+SURE = 2 / 3
+"""From this responsibility on a point stays its part's own in a grid twice as fine, whatever is beside it."""
+
 STARTS, STEPS, SAME = 16, 60, 1e-3
 """Random cells that the search begins with, the steps of the EM algorithm from each, and a difference of log
 likelihoods that is none."""
@@ -128,7 +131,7 @@ def right(maps: Tensor) -> Tensor:
 
 def begun(cells: Tensor) -> Tensor:
     """Logits of parts that are in their one-hot `cells`, of any shape."""
-    return (cells + 1e-3).log()
+    return (cells + 1e-6).log()
 
 
 def em_step(
@@ -140,7 +143,7 @@ def em_step(
 
     A point stands for all faces' samples at that point, and they go to one part together: what is summed is
     the expected log likelihood."""
-    parts = revived(logits.flatten(1).softmax(dim=0), features[:, 0], area) * weight
+    parts = logits.flatten(1).softmax(dim=0) * weight
     share = parts.sum(dim=1).clamp(min=1e-9)
     mean = parts @ features / share[:, None]
     apart = features - mean[:, None]
@@ -152,15 +155,16 @@ def em_step(
     distance = ((apart @ inverse) * apart).sum(dim=-1) + inverse.flatten(1) @ covariance.flatten(1).T
     volume = 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(dim=-1).to(total)
     found = share.log()[:, None] - 0.5 * (distance + volume[:, None])
-    total = found.logsumexp(dim=0)
-    return (found - total).clamp(min=-30).unflatten(1, logits.shape[1:]), (weight * total).sum()
+    likely = (weight * found.logsumexp(dim=0)).sum()
+    parts = revived(found.softmax(dim=0), features[:, 0], area)
+    return parts.clamp(min=1e-13).log().unflatten(1, logits.shape[1:]), likely
 
 
 def revived(parts: Tensor, across: Tensor, area: Tensor) -> Tensor:
-    """Responsibilities `parts` (M, P), in which a part that hardly has a point for itself, since another
+    """Responsibilities `parts` (M, P), in which a part that hardly has a point for itself, as another
     Gaussian came to lie on it or nothing is seen there, gets the half of the largest part that is farther
     from the middle, `across` (P,). One part at a time."""
-    mine = nn.functional.one_hot(parts.argmax(dim=0), len(parts)).T.to(area)
+    mine = (parts > SURE).to(area)
     own = mine @ area
     smallest, largest = own.argmin(), own.argmax()
     middle = (mine[largest] * area) @ across / own[largest]
