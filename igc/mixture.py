@@ -54,6 +54,8 @@ class Mixture(nn.Module):
         """Whether other starts were tried"""
         self.register_buffer("seen", torch.zeros(cells.shape[1:]))
         """(h, h/2): how often a point is seen"""
+        self.register_buffer("area", torch.ones_like(self.seen))
+        """(h, h/2): the same in the last batch alone, for outlines may shrink fast"""
         self.register_buffer("mean", torch.zeros(5, *cells.shape[1:]))
         """(5, h, h/2): of colour and normal (across, away from the middle, and down), times `seen`"""
         self.register_buffer("square", torch.zeros(5, 5, *cells.shape[1:]))
@@ -79,6 +81,7 @@ class Mixture(nn.Module):
         share = (1 / self.steps).clamp(min=RATE)
         for kept, new in zip((self.seen, self.mean, self.square, self.error), found, strict=True):
             kept.lerp_(ranks.mean(new), share)
+        self.area.copy_(ranks.mean(found[0]))
         self.logits.copy_(em_step(self.logits, *self.points())[0])
 
     @torch.no_grad()
@@ -102,7 +105,7 @@ class Mixture(nn.Module):
     def points(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The points' features (P, F), their covariances (P, F, F) over the faces, and how much they weigh,
         (P,): as often as they are seen and as surely as their colour is known; last, as often as they are
-        seen. F is 7 with both cues."""
+        seen now. F is 7 with both cues."""
         size, count = len(self.seen), self.seen.clamp(min=1e-3)
         axis = (torch.arange(size, device=count.device) + 0.5) / size * 2 - 1
         place = torch.stack(torch.meshgrid(right(axis), axis, indexing="xy"))
@@ -114,7 +117,7 @@ class Mixture(nn.Module):
         weight = (self.seen + 1e-4) / covariance.diagonal()[..., 2:5].mean(dim=-1)
         features = torch.cat((place, mean))[self.features].flatten(1).T
         covariance = covariance[self.features][:, self.features].flatten(2).movedim(-1, 0)
-        return features, covariance, *(each.flatten() / each.sum() for each in (weight, self.seen + 1e-4))
+        return features, covariance, *(each.flatten() / each.sum() for each in (weight, self.area + 1e-4))
 
     def forward(self, size: int) -> Tensor:
         """Logits (M, size, size) at the centres of a grid; the largest has the point."""

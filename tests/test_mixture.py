@@ -154,6 +154,18 @@ def test_a_part_that_vanishes_begins_again(mixture):
     assert (mixture(H).argmax(dim=0) == 2).any()
 
 
+def test_a_part_that_the_face_leaves_comes_back_at_once(mixture):
+    colour, normal, _ = pictures()
+    for _ in range(40):
+        mixture.update(colour, normal, NONE, torch.ones(64, H, H))
+    gone = mixture(H).argmax(dim=0) == mixture.logits.flatten(1).softmax(dim=0).sum(dim=1).argmin()
+    seen = (~gone).float().expand(64, -1, -1)
+    for _ in range(2):
+        mixture.update(colour, normal, NONE, seen)
+    shares = torch.nn.functional.one_hot(mixture(H).argmax(dim=0)[~gone], 4).float().mean(dim=0)
+    assert shares.min() > 0.01, shares
+
+
 def test_of_two_parts_that_lie_on_one_another_one_goes_back(mixture):
     mixture.update(*pictures()[:2], NONE, torch.ones(64, H, H))
     mixture.logits[1] = mixture.logits[0]
