@@ -198,9 +198,9 @@ figures.part_gallery(held_out[:4], explained)
 # The parts' shares $\pi$, means and covariances follow by the {term}`EM algorithm`, one step of it with
 # each step of training. A point counts for as much as its colour is known: hair and walls, which differ
 # from picture to picture, count for little. The algorithm finds the best mixture near its start only; so
-# when faces begin to differ, it is begun again from sixteen other cells, and the likeliest mixture is kept
-# (`igc/mixture.py`). Left, this run's parts before the first step, over the whole frame; right, after the
-# last:
+# after two fifths of a run, when colours are known, it is begun from sixteen other cells, and the likeliest
+# mixture is kept (`igc/mixture.py`). Left, this run's parts before the first step, over the whole frame;
+# right, after the last:
 
 # %% mystnb={"image": {"alt": "The frame in mirror-symmetric cells, and as it was divided at the end"}}
 torch.manual_seed(seed)

@@ -65,8 +65,9 @@ class Mixture(nn.Module):
 
     @torch.no_grad()
     def update(self, colour: Tensor, normal: Tensor, error: Tensor, seen: Tensor) -> None:
-        """Learns from a batch: the albedo's `colour` and the `normal` (B, 3, h, h), the mean absolute `error`
-        of the drawing there, and how far each point is `seen` (B, h, h)."""
+        """Learns from a batch; the parts stay where they started until `search` was called, for colours are
+        not known at first. It takes the albedo's `colour` and the `normal` (B, 3, h, h), the mean absolute
+        `error` of the drawing there, and how far each point is `seen` (B, h, h)."""
         both = torch.cat((colour, normal[:, :2]), dim=1)
         away = both.new_tensor([1.0, 1.0, 1.0, -1.0, 1.0])[:, None, None]
         sample = torch.cat((right(both), right(both.flip(-1)) * away))
@@ -82,7 +83,8 @@ class Mixture(nn.Module):
         for kept, new in zip((self.seen, self.mean, self.square, self.error), found, strict=True):
             kept.lerp_(ranks.mean(new), share)
         self.area.copy_(ranks.mean(found[0]))
-        self.logits.copy_(em_step(self.logits, *self.points())[0])
+        found = em_step(self.logits, *self.points())[0]
+        self.logits.copy_(torch.where(self.searched, found, self.logits))
 
     @torch.no_grad()
     def search(self, seed: int) -> None:
@@ -159,7 +161,9 @@ def em_step(
     volume = 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(dim=-1).to(total)
     found = share.log()[:, None] - 0.5 * (distance + volume[:, None])
     likely = (weight * found.logsumexp(dim=0)).sum()
-    parts = revived(found.softmax(dim=0), features[:, 0], area)
+    parts = found.softmax(dim=0)
+    for _ in range(len(parts)):
+        parts = revived(parts, features[:, 0], area)
     return parts.clamp(min=1e-13).log().unflatten(1, logits.shape[1:]), likely
 
 

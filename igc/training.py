@@ -34,6 +34,9 @@ Preview = Callable[[IGCNet, int], object]
 
 PREVIEW = 50
 
+SEARCH = 0.4
+"""Share of the run after which other starts of the parts are tried: colours are known by then."""
+
 MEASURED = 16
 """Batches over which the averaged model's votes are centred before it is shown."""
 
@@ -150,7 +153,7 @@ class Training:
         set_learning_rate(self.optimiser, self.config, done, total, 0.5 ** len(self.progress.setbacks))
         common = 0 if "init" in self.settings else self.config.common_shape  # a parent's faces differ already
         self.model.freedom.fill_(freedom(done / total, common))
-        if done / total >= max(0.1, self.config.common_shape) and not self.model.layout.searched:
+        if done / total >= SEARCH and not self.model.layout.searched:
             self.model.layout.search(self.config.seed)
         with self.accelerator.accumulate(self.objective):
             terms, area = self.objective(images)

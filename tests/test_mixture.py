@@ -16,7 +16,9 @@ H, INSIDE, NONE = 16, torch.ones(16, 16, dtype=torch.bool), torch.zeros(64, 16, 
 @pytest.fixture
 def mixture():
     torch.manual_seed(0)
-    return Mixture(4, INSIDE)
+    mixture = Mixture(4, INSIDE)
+    mixture.searched.fill_(True)
+    return mixture
 
 
 def pictures(count=64, noise=0.05):
@@ -197,6 +199,7 @@ def test_nothing_tells_up_from_down(mixture):
     colour, normal, _ = pictures()
     torch.manual_seed(0)
     other = Mixture(4, INSIDE)
+    other.searched.fill_(True)
     other.logits.copy_(mixture.logits.flip(-2))
     down = torch.tensor([1.0, -1.0, 1.0])[:, None, None]
     for _ in range(20):
