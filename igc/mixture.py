@@ -3,8 +3,8 @@
 What lies together, looks alike, bends alike and varies alike is one part: shape and albedo are the cues, as
 in the paper. A point is known by its place, and by what the network sees there: the colour of its albedo and
 the normal of its surface, with their means and covariances over the faces, and how far colours are off in
-the pictures. The parts start as cells that know nothing of faces, and every step of training is one step of
-the EM algorithm (all ours).
+the pictures. The parts are cells that know nothing of faces until colours are known; from then on every step
+of training is one step of the EM algorithm (all ours).
 """
 
 import torch
@@ -39,12 +39,8 @@ class Mixture(nn.Module):
         """`inside` (h, h) bool: where the parts start, with equal shares. `cues`: which features beside the
         place tell parts apart, "shape", "albedo" or "both"."""
         super().__init__()
-        self.features = [
-            0,
-            1,
-            *(range(2, 5) if cues != "shape" else ()),
-            *((5, 6) if cues != "albedo" else ()),
-        ]
+        chosen = {"albedo": (2, 3, 4), "shape": (5, 6), "both": (2, 3, 4, 5, 6)}[cues]
+        self.features = [0, 1, *chosen]
         cells = right(equal_cells(parts, inside))
         self.register_buffer("inside", inside)
         self.register_buffer("logits", begun(cells))
