@@ -42,12 +42,10 @@ class Mixture(nn.Module):
         chosen = {"albedo": (2, 3, 4), "shape": (5, 6), "both": (2, 3, 4, 5, 6)}[cues]
         self.features = [0, 1, *chosen]
         cells = right(equal_cells(parts, inside))
-        self.register_buffer("inside", inside)
+        self.register_buffer("inside", inside, persistent=False)
         self.register_buffer("logits", begun(cells))
         """(M, h, h/2): of the parts' responsibilities for the points, the E step's result"""
         self.register_buffer("steps", torch.zeros(()))
-        self.register_buffer("searched", torch.zeros((), dtype=torch.bool))
-        """Whether other starts were tried"""
         self.register_buffer("seen", torch.zeros(cells.shape[1:]))
         """(h, h/2): how often a point is seen"""
         self.register_buffer("area", torch.ones_like(self.seen))
@@ -61,9 +59,8 @@ class Mixture(nn.Module):
 
     @torch.no_grad()
     def update(self, colour: Tensor, normal: Tensor, error: Tensor, seen: Tensor) -> None:
-        """Learns from a batch; the parts stay where they started until `search` was called, for colours are
-        not known at first. It takes the albedo's `colour` and the `normal` (B, 3, h, h), the mean absolute
-        `error` of the drawing there, and how far each point is `seen` (B, h, h)."""
+        """Learns how the points look from a batch: the albedo's `colour` and the `normal` (B, 3, h, h), the
+        mean absolute `error` of the drawing there, and how far each point is `seen` (B, h, h)."""
         both = torch.cat((colour, normal[:, :2]), dim=1)
         away = both.new_tensor([1.0, 1.0, 1.0, -1.0, 1.0])[:, None, None]
         sample = torch.cat((right(both), right(both.flip(-1)) * away))
@@ -79,17 +76,19 @@ class Mixture(nn.Module):
         for kept, new in zip((self.seen, self.mean, self.square, self.error), found, strict=True):
             kept.lerp_(ranks.mean(new), share)
         self.area.copy_(ranks.mean(found[0]))
-        found = em_step(self.logits, *self.points())[0]
-        self.logits.copy_(torch.where(self.searched, found, self.logits))
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """One step of the EM algorithm."""
+        self.logits.copy_(em_step(self.logits, *self.points())[0])
 
     @torch.no_grad()
     def search(self, seed: int) -> None:
-        """Tries other cells, and keeps what is likeliest: the EM algorithm finds the best mixture near its
-        start only. The parts keep their numbers as far as they stay where they were."""
-        generator, points = torch.Generator().manual_seed(seed), self.points()
-        tried = [(em_step(self.logits, *points)[1], self.logits)]
-        for _ in range(STARTS):
-            logits = begun(right(random_cells(len(self.logits), self.inside, generator)))
+        """Tries other cells beside its own parts, and keeps what is likeliest: the EM algorithm finds the
+        best mixture near its start only. The parts keep their numbers as far as they stay where they were."""
+        generator, points, tried = torch.Generator().manual_seed(seed), self.points(), []
+        cells = (random_cells(len(self.logits), self.inside, generator) for _ in range(STARTS))
+        for logits in (self.logits, *(begun(right(each)) for each in cells)):
             for _ in range(STEPS):
                 logits, likely = em_step(logits, *points)
             tried.append((likely, logits))
@@ -98,7 +97,6 @@ class Mixture(nn.Module):
         common = self.logits.softmax(dim=0).flatten(1) @ logits.softmax(dim=0).flatten(1).T
         order = torch.from_numpy(linear_sum_assignment(common.cpu().numpy(), maximize=True)[1])
         self.logits.copy_(logits[order])
-        self.searched.fill_(True)
 
     def points(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The points' features (P, F), their covariances (P, F, F) over the faces, and how much they weigh,
@@ -157,9 +155,7 @@ def em_step(
     volume = 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(dim=-1).to(total)
     found = share.log()[:, None] - 0.5 * (distance + volume[:, None])
     likely = (weight * found.logsumexp(dim=0)).sum()
-    parts = found.softmax(dim=0)
-    for _ in range(len(parts)):
-        parts = revived(parts, features[:, 0], area)
+    parts = revived(found.softmax(dim=0), features[:, 0], area)
     return parts.clamp(min=1e-13).log().unflatten(1, logits.shape[1:]), likely
 
 

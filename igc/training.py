@@ -5,6 +5,7 @@ wrong. One process or many: accelerate spreads the same code.
 """
 
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +36,7 @@ Preview = Callable[[IGCNet, int], object]
 PREVIEW = 50
 
 SEARCH = 0.4
-"""Share of the run after which other starts of the parts are tried: colours are known by then."""
+"""Share of the run after which parts are looked for: colours are known by then."""
 
 MEASURED = 16
 """Batches over which the averaged model's votes are centred before it is shown."""
@@ -153,8 +154,7 @@ class Training:
         set_learning_rate(self.optimiser, self.config, done, total, 0.5 ** len(self.progress.setbacks))
         common = 0 if "init" in self.settings else self.config.common_shape  # a parent's faces differ already
         self.model.freedom.fill_(freedom(done / total, common))
-        if done / total >= SEARCH and not self.model.layout.searched:
-            self.model.layout.search(self.config.seed)
+        self.divide(done, total)
         with self.accelerator.accumulate(self.objective):
             terms, area = self.objective(images)
             loss = sum(terms.values())
@@ -173,7 +173,16 @@ class Training:
             self.sums[name] = self.sums.get(name, 0.0) + value.detach()
         return loss
 
-    def place(self) -> tuple[float, int]:
+    def divide(self, done: int, total: int) -> None:
+        """Where the parts are: a run starts with those of its parent or with cells, looks for the likeliest
+        once, and follows them."""
+        begin = math.ceil(SEARCH * total)
+        if done == begin:
+            self.model.layout.search(self.config.seed)
+        elif done > begin or "init" in self.settings:
+            self.model.layout.step()
+
+    def place(self) -> tuple[int, int]:
         """Where the schedule is: so many steps of so many."""
         done = self.progress.epoch * self.feed.steps + self.progress.step
         return done, self.config.epochs * self.feed.steps

@@ -16,9 +16,16 @@ H, INSIDE, NONE = 16, torch.ones(16, 16, dtype=torch.bool), torch.zeros(64, 16, 
 @pytest.fixture
 def mixture():
     torch.manual_seed(0)
-    mixture = Mixture(4, INSIDE)
-    mixture.searched.fill_(True)
-    return mixture
+    return Mixture(4, INSIDE)
+
+
+def learn(mixture, colour, normal, seen=None, times=1):
+    """What as many steps of training do after the search."""
+    for _ in range(times):
+        mixture.update(
+            colour, normal, NONE[: len(colour)], torch.ones(len(colour), H, H) if seen is None else seen
+        )
+        mixture.step()
 
 
 def pictures(count=64, noise=0.05):
@@ -139,8 +146,7 @@ def test_statistics_are_those_of_the_faces_and_their_mirror_images(mixture):
 
 
 def test_layouts_of_all_sizes_are_mirror_symmetric_and_say_the_same(mixture):
-    for _ in range(3):
-        mixture.update(*pictures()[:2], NONE, torch.ones(64, H, H))
+    learn(mixture, *pictures()[:2], times=3)
     small, large = mixture(H), mixture(4 * H)
     assert torch.equal(large, large.flip(-1)) and large.shape == (4, 64, 64)
     near = torch.nn.functional.interpolate(large[None], (H, H), mode="area")[0]
@@ -151,19 +157,16 @@ def test_layouts_of_all_sizes_are_mirror_symmetric_and_say_the_same(mixture):
 def test_a_part_that_vanishes_begins_again(mixture):
     mixture.update(*pictures()[:2], NONE, torch.ones(64, H, H))
     mixture.logits[2] = -30.0
-    for _ in range(3):
-        mixture.update(*pictures()[:2], NONE, torch.ones(64, H, H))
+    learn(mixture, *pictures()[:2], times=3)
     assert (mixture(H).argmax(dim=0) == 2).any()
 
 
 def test_a_part_that_the_face_leaves_comes_back_at_once(mixture):
     colour, normal, _ = pictures()
-    for _ in range(40):
-        mixture.update(colour, normal, NONE, torch.ones(64, H, H))
+    learn(mixture, colour, normal, times=40)
     gone = mixture(H).argmax(dim=0) == mixture.logits.flatten(1).softmax(dim=0).sum(dim=1).argmin()
     seen = (~gone).float().expand(64, -1, -1)
-    for _ in range(2):
-        mixture.update(colour, normal, NONE, seen)
+    learn(mixture, colour, normal, seen, times=2)
     shares = torch.nn.functional.one_hot(mixture(H).argmax(dim=0)[~gone], 4).float().mean(dim=0)
     assert shares.min() > 0.01, shares
 
@@ -171,8 +174,7 @@ def test_a_part_that_the_face_leaves_comes_back_at_once(mixture):
 def test_of_two_parts_that_lie_on_one_another_one_goes_back(mixture):
     mixture.update(*pictures()[:2], NONE, torch.ones(64, H, H))
     mixture.logits[1] = mixture.logits[0]
-    for _ in range(3):
-        mixture.update(*pictures()[:2], NONE, torch.ones(64, H, H))
+    learn(mixture, *pictures()[:2], times=3)
     assert len(mixture(H).argmax(dim=0).unique()) == 4
 
 
@@ -183,7 +185,7 @@ def test_the_search_keeps_the_likeliest_and_the_numbers_of_the_parts(mixture):
     before, state = mixture(H).argmax(dim=0), torch.get_rng_state()
     likely = em_step(mixture.logits, *mixture.points())[1]
     mixture.search(0)
-    assert torch.equal(torch.get_rng_state(), state) and mixture.searched
+    assert torch.equal(torch.get_rng_state(), state)
     assert em_step(mixture.logits, *mixture.points())[1] >= likely - 1e-4
     stays = (mixture(H).argmax(dim=0) == before).float().mean()
     assert stays > 0.5, "parts that stay where they are keep their numbers"
@@ -191,7 +193,7 @@ def test_the_search_keeps_the_likeliest_and_the_numbers_of_the_parts(mixture):
 
 def test_what_is_no_number_ends_as_no_number_and_not_as_an_error(mixture):
     colour, normal, _ = pictures()
-    mixture.update(colour * torch.nan, normal, NONE, torch.ones(len(colour), H, H))
+    learn(mixture, colour * torch.nan, normal)
     assert mixture.logits.isnan().any()
 
 
@@ -199,12 +201,10 @@ def test_nothing_tells_up_from_down(mixture):
     colour, normal, _ = pictures()
     torch.manual_seed(0)
     other = Mixture(4, INSIDE)
-    other.searched.fill_(True)
     other.logits.copy_(mixture.logits.flip(-2))
     down = torch.tensor([1.0, -1.0, 1.0])[:, None, None]
-    for _ in range(20):
-        mixture.update(colour, normal, NONE, torch.ones(len(colour), H, H))
-        other.update(colour.flip(-2), normal.flip(-2) * down, NONE, torch.ones(len(colour), H, H))
+    learn(mixture, colour, normal, times=20)
+    learn(other, colour.flip(-2), normal.flip(-2) * down, times=20)
     assert (mixture(H).argmax(dim=0).flip(-2) == other(H).argmax(dim=0)).float().mean() > 0.98
 
 

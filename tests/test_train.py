@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from igc import IGCNet, ModelConfig, TrainConfig, fit, schedule, train, training
 from igc.data import ImageFolder, SyntheticFaces, read_images
 from igc.errors import UserError
+from igc.mixture import Mixture
 from igc.train import main
 
 TINY = ModelConfig(size=32, width=8, channels=12)
@@ -215,6 +216,19 @@ def photographs(folder, count=20):
     for i in range(count):
         pixels = (torch.rand(40, 36, 3, generator=torch.Generator().manual_seed(i)) * 255).byte().numpy()
         Image.fromarray(pixels).save(folder / f"{i:02d}.png")
+
+
+def test_parts_are_looked_for_once_and_followed_from_then_on(few, tmp_path, monkeypatch):
+    called, step = [], []
+    monkeypatch.setattr(Mixture, "search", lambda self, seed: called.append((len(step), "search")))
+    monkeypatch.setattr(Mixture, "step", lambda self: called.append((len(step), "step")))
+    monkeypatch.setattr(Mixture, "update", lambda self, *found: step.append(found))
+    fit(few, TINY, TrainConfig(epochs=5, batch_size=8), tmp_path / "run")
+    assert called == [(4, "search"), *((number, "step") for number in range(5, 10))]
+    called.clear(), step.clear()
+    config = TrainConfig(epochs=1, batch_size=4)
+    fit(few, TINY, config, tmp_path / "child", init=tmp_path / "run")
+    assert called == [(0, "step"), (1, "step"), (2, "search"), (3, "step")], "a parent's parts go on at once"
 
 
 def test_a_folder_of_pictures_can_be_trained_on(tmp_path):
