@@ -154,6 +154,12 @@ def ball(size: int) -> Tensor:
     return nn.functional.avg_pool2d((height + 0.3 * (distance - 1).clamp(min=0))[None], 4)[0]
 
 
+def middle(maps: Tensor) -> Tensor:
+    """The middle (..., h/2, h/2) of maps (..., h, h)."""
+    quarter = maps.shape[-1] // 4
+    return maps[..., quarter : 3 * quarter, quarter : 3 * quarter]
+
+
 def in_picture(size: int, margin: float) -> Tensor:
     """(size, size) bool: what of a canonical frame that is `margin` times as wide lies in the picture."""
     axis = ((torch.arange(size) + 0.5) / size * 2 - 1).abs() < 1 / margin

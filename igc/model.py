@@ -26,6 +26,7 @@ from igc.capsules import (
     close,
     in_picture,
     initial_support,
+    middle,
     skirt,
 )
 from igc.config import MARGIN, ModelConfig
@@ -40,6 +41,9 @@ from igc.raster.outlines import blend_outlines
 TINTS = 2
 """Width of the grid of colours that a part draws by itself. It is too coarse for edges, so that a colour that
 varies by itself takes a part of its own; fine detail is drawn by all parts together (ours)."""
+
+GRID = 32
+"""The widest grid of points that parts are found on."""
 
 PACE = 3.0
 """How fast the mean face's surface learns, in units of the learning rate (ours)."""
@@ -68,15 +72,17 @@ class IGCNet(nn.Module):
         margin = MARGIN if open_end else 1.0
         self.canonical_fov = geometry.zoomed(self.fov, 1 / margin)
         """Of the canonical frame."""
-        inside = in_picture(fine, margin) if open_end else initial_support(fine) > 0
+        coarse = min(fine, GRID)
+        inside = in_picture(coarse, margin) if open_end else initial_support(coarse) > 0
         self.layout = Mixture(parts, inside, config.cues)
         self.common_depth = nn.ParameterList(
             [torch.zeros(n, n) for n in (4, 8, 16)]
             + [(bowl(fine, margin) if open_end else ball(fine)) / PACE]
         )
-        """The mean face's surface, in units of the depth range: the sum of maps from coarse to fine, so that
-        steps of one size find what is wide as fast as what is narrow."""
+        """The mean face's surface but for its relief: the sum of maps from coarse to fine, so that steps of
+        one size find what is wide as fast as what is narrow."""
         self.log_relief = nn.Parameter(torch.zeros(()))
+        self.start_relief = float(middle(PACE * self.common_depth[-1].detach()).std())
         self.depth_decoder = PartDecoder(config.channels, hidden, (parts, fine, fine))
         self.albedo_decoder = PartDecoder(config.channels, hidden, (parts, 3, TINTS, TINTS))
         self.common_tint = nn.Parameter(torch.zeros(parts, 3, TINTS, TINTS))
@@ -140,11 +146,10 @@ class IGCNet(nn.Module):
         size, fine, config = self.config.size, self.config.size // 2, self.config
         logits, share = self.layout(size), self.layout(fine).softmax(dim=0)
         departure = self.freedom * blend(share, self._run(self.depth_decoder, shape_code))
-        surface = self.relief() * PACE * sum(upsample(level, fine) for level in self.common_depth) + departure
+        surface = self.mean_surface() + departure
         if config.symmetric_shape:
             surface = 0.5 * (surface + surface.flip(-1))
-        middle = slice(fine // 4, 3 * fine // 4)
-        surface = surface - surface[..., middle, middle].mean(dim=(-1, -2), keepdim=True)
+        surface = surface - middle(surface).mean(dim=(-1, -2), keepdim=True)
         depth = 1 + config.depth_range * upsample(surface, size).tanh()
         detail = self.common_detail + self.freedom * blend(
             share[:, None], self._run(self.detail_decoder, albedo_code)
@@ -159,6 +164,15 @@ class IGCNet(nn.Module):
             departure,
             place,
         )
+
+    def mean_surface(self) -> Tensor:
+        """The mean face's surface (h, h), in units of the depth range. How deep it is over the middle of the
+        frame is the relief's to say: single points move faster than poses are learned, and would explain all
+        motion by a face that is too deep and hardly turns."""
+        surface = PACE * sum(upsample(level, self.config.size // 2) for level in self.common_depth)
+        if self.config.symmetric_shape:
+            surface = 0.5 * (surface + surface.flip(-1))
+        return self.relief() * self.start_relief / middle(surface).std().clamp(min=1e-6) * surface
 
     def outline(self, shape_code: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """The support (B, 1, S, S), and how far it departs from the one that all faces share, (B, 1, S/4,

@@ -6,11 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from igc import geometry, losses
+from igc import geometry, losses, shading
 from igc.background import foreground
 from igc.config import TrainConfig
 from igc.model import IGCNet
 from igc.outputs import Output
+
+DARK = 0.2
+"""The least shading that colours are freed from."""
 
 
 class Judged(NamedTuple):
@@ -77,16 +80,18 @@ def filled(model: IGCNet, out: Output, cue: Tensor) -> Tensor:
 def divide(model: IGCNet, out: Output, target: Tensor) -> None:
     """The parts learn where they are: from albedo and surface at the points that are seen, and from how far
     the drawing is off there."""
-    there = at_points(model, out, (target - out.image).abs().mean(dim=1, keepdim=True))
+    there = at_points(model, out, target - out.image)
     seen = (there.covered > 0.5) & ~there.hidden & ~there.outside & (out.soft_visibility[:, -1] < 0.5)
-    seen = seen.to(target)
+    seen = seen.to(target)[:, None]
+    lit = shading.lambert(out.normal, out.light).clamp(min=DARK)
+    bright = (out.albedo + there.maps / lit).mean(dim=1, keepdim=True)
     fine = len(model.layout.seen)
     share = F.adaptive_avg_pool2d(seen, fine)
-    colour, normal, error = (
-        F.adaptive_avg_pool2d(each * seen[:, None], fine) / share[:, None].clamp(min=1e-3)
-        for each in (out.albedo, out.normal, there.maps)
+    colour, normal, error, bright = (
+        F.adaptive_avg_pool2d(each * seen, fine) / share.clamp(min=1e-3)
+        for each in (out.albedo, out.normal, there.maps.abs().mean(dim=1, keepdim=True), bright)
     )
-    model.layout.update(colour, normal, error[:, 0], share)
+    model.layout.update(colour, normal, error[:, 0], bright[:, 0], share[:, 0])
 
 
 class There(NamedTuple):

@@ -35,8 +35,8 @@ Preview = Callable[[IGCNet, int], object]
 
 PREVIEW = 50
 
-SEARCH = 0.4
-"""Share of the run after which parts are looked for: colours are known by then."""
+SEARCHES = (0.4, 0.6, 0.8)
+"""Shares of the run after which parts are looked for: colours are known by the first, and better later."""
 
 MEASURED = 16
 """Batches over which the averaged model's votes are centred before it is shown."""
@@ -154,7 +154,8 @@ class Training:
         set_learning_rate(self.optimiser, self.config, done, total, 0.5 ** len(self.progress.setbacks))
         common = 0 if "init" in self.settings else self.config.common_shape  # a parent's faces differ already
         self.model.freedom.fill_(freedom(done / total, common))
-        self.divide(done, total)
+        if done in [math.ceil(share * total) for share in SEARCHES]:
+            self.model.layout.search(self.config.seed)
         with self.accelerator.accumulate(self.objective):
             terms, area = self.objective(images)
             loss = sum(terms.values())
@@ -172,15 +173,6 @@ class Training:
         for name, value in {"loss": loss, **terms}.items():
             self.sums[name] = self.sums.get(name, 0.0) + value.detach()
         return loss
-
-    def divide(self, done: int, total: int) -> None:
-        """Where the parts are: a run starts with those of its parent or with cells, looks for the likeliest
-        once, and follows them."""
-        begin = math.ceil(SEARCH * total)
-        if done == begin:
-            self.model.layout.search(self.config.seed)
-        elif done > begin or "init" in self.settings:
-            self.model.layout.step()
 
     def place(self) -> tuple[int, int]:
         """Where the schedule is: so many steps of so many."""

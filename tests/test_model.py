@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 import igc
 from igc import IGCNet, ModelConfig, TrainConfig, geometry, losses
-from igc.capsules import assemble
+from igc.capsules import assemble, middle
 from igc.errors import UserError
 from igc.model import PACE
 from igc.objective import Objective, at_points, objective
@@ -50,8 +50,25 @@ def deep(model):
     """The same with a surface that is deep across, wherever surfaces start."""
     model = copy.deepcopy(model)
     axis = (torch.arange(S // 2) + 0.5) * (4 / S) - 1
-    model.common_depth[-1].data = (1.2 * axis**2 + 0.35 * axis[:, None] ** 2) / PACE
+    surface = 1.2 * axis**2 + 0.35 * axis[:, None] ** 2
+    model.common_depth[-1].data = surface / PACE
+    model.log_relief.data = (middle(surface).std() / model.start_relief).log() / 3
+    torch.testing.assert_close(middle(model.mean_surface()), middle(surface))
     return model
+
+
+def test_how_deep_the_mean_face_is_does_not_depend_on_single_points(model):
+    """Only on the relief; and a face whose surface is flat is flat, and no error."""
+    deeper = copy.deepcopy(model)
+    with torch.no_grad():
+        for level in deeper.common_depth:
+            level.mul_(1.7)
+        torch.testing.assert_close(deeper.mean_surface(), model.mean_surface())
+        deeper.log_relief += math.log(2) / 3
+        torch.testing.assert_close(deeper.mean_surface(), 2 * model.mean_surface())
+        for level in deeper.common_depth:
+            level.zero_()
+        assert not deeper.mean_surface().any()
 
 
 @pytest.fixture(scope="module")
