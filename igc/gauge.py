@@ -2,7 +2,9 @@
 
 Which way a face looks at pose zero, and where it lies, is a matter of convention: turn the canonical face and
 turn all poses back, and every picture stays the same. So the votes for the pose are counted from their mean
-over the pictures. Which point a head turns about is not known either: it is learned, once for all faces.
+over the pictures. A face that leans back, and rolls as it turns to the side, gives nearly the same pictures
+as one that does neither: so roll is counted from what goes with yaw. Which point a head turns about is not
+known either: it is learned, once for all faces.
 """
 
 import torch
@@ -39,14 +41,45 @@ class Centred(nn.Module):
         self.mean.copy_(votes.mean(dim=(0, 1)))
 
 
+class Upright(nn.Module):
+    """Centred votes (B, M, 6) whose roll is counted from what goes with yaw, in the means over the parts."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("moments", torch.zeros(2))
+        """Running means of yaw times roll, and of yaw squared"""
+        self.register_buffer("steps", torch.zeros(()))
+
+    def forward(self, votes: Tensor) -> Tensor:
+        """In training the moments follow; no gradient pulls at a batch's share, for the reason above."""
+        pull = 0.0
+        if self.training and torch.is_grad_enabled():
+            yaw, roll = votes[..., 1].mean(dim=1).detach(), votes[..., 2].mean(dim=1)
+            found = ranks.mean(torch.stack(((yaw * roll).mean(), yaw.square().mean())))
+            self.steps += 1
+            self.moments.lerp_(found.detach(), (1 / self.steps).clamp(min=RATE))
+            own = found[0] / found[1].clamp(min=1e-6)
+            pull = (own - own.detach()) * yaw[:, None]
+        share = self.moments[0] / self.moments[1].clamp(min=1e-6)
+        roll = votes[..., 2] - share * votes[..., 1].detach() - pull
+        return torch.cat((votes[..., :2], roll[..., None], votes[..., 3:]), dim=-1)
+
+    @torch.no_grad()
+    def measure(self, votes: Tensor) -> None:
+        """Sets the moments to those of all these centred votes (N, M, 6)."""
+        yaw, roll = votes[..., 1:3].mean(dim=1).unbind(-1)
+        self.moments.copy_(torch.stack(((yaw * roll).mean(), yaw.square().mean())))
+
+
 class Pivot(nn.Module):
     """The point that heads turn about, on the midline: learned, as `PACE` of a step's change."""
 
     PACE = 0.3
 
-    def __init__(self):
+    def __init__(self, behind: float = 0.0):
+        """`behind`: how far behind (0, 0, 1) it starts, in units of the distance to the camera."""
         super().__init__()
-        self.offset = nn.Parameter(torch.zeros(2))
+        self.offset = nn.Parameter(torch.tensor([0.0, behind / self.PACE]))
         """y and z from (0, 0, 1), in units of the distance to the camera, over `PACE`"""
 
     def forward(self, pose: Tensor) -> Tensor:

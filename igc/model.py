@@ -30,7 +30,7 @@ from igc.capsules import (
     skirt,
 )
 from igc.config import MARGIN, ModelConfig
-from igc.gauge import Centred, Pivot
+from igc.gauge import Centred, Pivot, Upright
 from igc.mixture import Mixture
 from igc.networks import Encoder, PartDecoder, upsample
 from igc.outputs import Decoded, Output, Parts, View
@@ -47,6 +47,10 @@ GRID = 32
 
 PACE = 3.0
 """How fast the mean face's surface learns, in units of the learning rate (ours)."""
+
+BACK = 0.6
+"""Where the back of a head starts, in units of the depth range; a head starts by turning about its middle,
+which lies half as far behind the face (ours)."""
 
 OUTLINE = 7.0
 """What a departure of the outline counts, where one of the surface by its range counts 1 (ours)."""
@@ -94,11 +98,12 @@ class IGCNet(nn.Module):
             self.support_decoder = PartDecoder(config.channels, hidden, (parts, fine // 2, fine // 2))
             self.common_support = nn.Parameter(initial_support(fine // 2))
         if self.closed:
-            self.back = nn.Parameter(torch.full((8, 8), 0.6))
+            self.back = nn.Parameter(torch.full((8, 8), BACK))
         self.background = Plain() if open_end else Background(config.size)
         self.vote = nn.Linear(config.channels, 6 + 4, bias=False)
         nn.init.normal_(self.vote.weight, std=0.02)
-        self.centred, self.pivot = Centred(), Pivot()
+        self.centred, self.upright = Centred(), Upright()
+        self.pivot = Pivot(0.5 * config.depth_range * math.tanh(BACK) if self.closed else 0.0)
         self.to_confidence = nn.Conv2d(2 * config.width, 2, 3, padding=1)
         self.usual_error = nn.Parameter(torch.zeros(2, config.size // 4, config.size // 4))
         self.register_buffer("freedom", torch.ones(()))
@@ -186,9 +191,9 @@ class IGCNet(nn.Module):
         return upsample(support, self.config.size), own
 
     def expected_error(self, features: Tensor) -> Tensor:
-        """Scale of the residual (B, 2, S, S), straight and mirrored: above 0.02."""
+        """Scale of the residual (B, 2, S, S), straight and mirrored: above 0.1."""
         logarithm = self.to_confidence(features.detach()) + self.usual_error
-        return 0.02 + 0.15 * (4 * upsample(logarithm, self.config.size)).clamp(-4, 2.5).exp()
+        return 0.1 + 0.15 * (4 * upsample(logarithm, self.config.size)).clamp(-4, 2.5).exp()
 
     def points(self, depth: Tensor, shift: Tensor) -> Tensor:
         """Canonical points (B, S, S, 3) of a depth map (B, S, S) whose points are moved by `shift`."""
@@ -211,7 +216,7 @@ class IGCNet(nn.Module):
         """View codes (B, M, C) to the parts' votes for the pose (B, M, 6) and the light (B, M, 5), and what
         the object takes from them: their means, (B, 6) and (B, 5)."""
         raw = self.raw_votes(view_code)
-        turns, shine = self.centred(raw[..., :6]), raw[..., 6:]
+        turns, shine = self.upright(self.centred(raw[..., :6])), raw[..., 6:]
         poses, pose = self.posed(turns), self.posed(turns.mean(dim=1))
         strengths, sideways = shine[..., :2].sigmoid(), shine[..., 2:].tanh()
         direction = torch.cat((sideways, -torch.ones_like(sideways[..., :1])), dim=-1)
@@ -231,7 +236,7 @@ class IGCNet(nn.Module):
         """How many times as deep as at the start the mean face is, while it turns as much less: along this
         valley pictures hardly change (the bas-relief ambiguity), so it is a direction to learn along of its
         own."""
-        return (3 * self.log_relief).exp()
+        return self.log_relief.exp()
 
     def raw_votes(self, view_code: Tensor) -> Tensor:
         """View codes (B, M, C) to the parts' votes for pose and light before their ranges, (B, M, 10)."""
@@ -242,9 +247,11 @@ class IGCNet(nn.Module):
 
     @torch.no_grad()
     def centre(self, images: Tensor) -> None:
-        """Counts poses from the mean vote over these images (N, 3, S, S)."""
+        """Counts poses from the votes for these images (N, 3, S, S)."""
         views = torch.cat([self.encode(chunk)[3] for chunk in images.split(64)])
-        self.centred.measure(self.raw_votes(self.decomposition(views))[..., :6])
+        votes = self.raw_votes(self.decomposition(views))[..., :6]
+        self.centred.measure(votes)
+        self.upright.measure(votes - self.centred.mean)
 
     def assemble(self, decoded: Decoded) -> Assembly:
         """Part maps to the object capsule."""

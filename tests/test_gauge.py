@@ -7,7 +7,7 @@ import torch
 from torch.autograd import gradcheck
 
 from igc import geometry
-from igc.gauge import RATE, Centred, Pivot
+from igc.gauge import RATE, Centred, Pivot, Upright
 
 
 def votes(batch=8, parts=3):
@@ -60,6 +60,49 @@ def test_the_mean_can_be_measured():
     assert module(batch).mean(dim=(0, 1)).abs().max() < 1e-5
 
 
+def leaning(batch=400, parts=3):
+    """Centred votes of faces that roll by .7 of what they turn to the side."""
+    votes = torch.randn(batch, parts, 6)
+    votes = votes - votes.mean(dim=(0, 1))
+    votes[..., 2] += 0.7 * votes[..., 1]
+    return votes
+
+
+def share(votes):
+    yaw, roll = votes[..., 1:3].mean(dim=1).unbind(-1)
+    return float((yaw * roll).mean() / yaw.square().mean())
+
+
+def test_roll_is_counted_from_what_goes_with_yaw():
+    module, votes = Upright(), leaning()
+    for chunk in votes.split(40):
+        module(chunk)
+    found = module.eval()(votes)
+    assert share(votes) > 0.6 and abs(share(found)) < 0.05
+    kept = [0, 1, 3, 4, 5]
+    assert torch.equal(found[..., kept], votes[..., kept])
+    module.measure(votes)
+    assert abs(share(module(votes))) < 1e-5
+    assert torch.equal(Upright().eval()(votes), votes), "before anything was seen"
+
+
+def test_no_gradient_pulls_at_the_share_of_a_batch():
+    votes = leaning(8).requires_grad_()
+    (Upright()(votes) * torch.randn(8, 3, 6)).sum().backward()
+    pull = votes.grad[..., 2].sum(dim=1) @ votes.detach()[..., 1].mean(dim=1)
+    assert abs(float(pull)) < 1e-4 < votes.grad[..., 2].abs().max()
+
+
+@pytest.mark.parametrize("how", ["eval", "no_grad"])
+def test_looking_does_not_change_the_share(how):
+    module = Upright()
+    module(leaning())
+    before = module.moments.clone()
+    with torch.no_grad():
+        (module.eval() if how == "eval" else module)(leaning())
+    assert torch.equal(module.moments, before)
+
+
 def random_pose(*shape):
     return (torch.randn(*shape, 6) * torch.tensor([0.6, 0.6, 0.6, 0.1, 0.1, 0.1])).double()
 
@@ -70,6 +113,10 @@ def test_poses_about_the_pivot_move_points_as_a_turn_about_it():
     centre = torch.tensor([0.0, 0.2 * Pivot.PACE, 1 - 0.7 * Pivot.PACE], dtype=torch.float64)
     turned = geometry.rotate(points - centre, pose[:, :3]) + centre + pose[:, None, 3:]
     torch.testing.assert_close(geometry.transform(points, module(pose)), turned, atol=1e-12, rtol=0)
+
+
+def test_a_pivot_may_start_behind_the_face():
+    torch.testing.assert_close(Pivot(0.03).offset * Pivot.PACE, torch.tensor([0.0, 0.03]))
 
 
 def test_the_pivot_starts_at_the_centre_and_takes_votes_of_parts():
