@@ -186,19 +186,20 @@ figures.part_gallery(held_out[:4], explained)
 # Where do parts come from? At the start the outline that a head starts with (without a background, the
 # picture) is divided into cells that know nothing of faces: random, each with its mirror image, of equal
 # area. The seed decides them, and they would be the same for pictures of anything. Then what lies together,
-# looks alike, bends alike and varies alike becomes one part. A canonical point $x$ is known by its place,
-# by the colour of its albedo and by the normal of its surface. Over the faces these have a mean $\mu_x$ and
-# a covariance $\Sigma_x$, to which comes how far the drawing is off there. Each part is a Gaussian, with
-# mean $m$ and covariance $C$, and the logit of a point is the expected log likelihood of what the faces
-# show there:
+# looks alike, bends alike and varies together becomes one part. A canonical point $x$ is known by its place,
+# by the colour of its albedo, by the normal of its surface, and by how it varies with the other points: its
+# correlations with the commonest variations of a face's brightness. Over the faces these have a mean
+# $\mu_x$ and a covariance $\Sigma_x$, to which comes how far the drawing is off there. Each part is a
+# Gaussian, with mean $m$ and covariance $C$, and the logit of a point is the expected log likelihood of
+# what the faces show there:
 #
 # $$ l(x) = \log \pi - \tfrac12 \log |C| - \tfrac12 (\mu_x - m)^\top C^{-1} (\mu_x - m)
 # - \tfrac12 \operatorname{tr}(C^{-1} \Sigma_x) . $$
 #
-# The parts' shares $\pi$, means and covariances follow by the {term}`EM algorithm`, one step of it with
-# each step of training. A point counts for as much as its colour is known: hair and walls, which differ
-# from picture to picture, count for little. The algorithm finds the best mixture near its start only; so
-# after two fifths of a run, when colours are known, it is begun from sixteen other cells, and the likeliest
+# The parts' shares $\pi$, means and covariances follow by the {term}`EM algorithm`. A point counts for as
+# much as its colour is known: hair and walls, which differ from picture to picture, count for little. The
+# algorithm finds the best mixture near its start only; so after two, three and four fifths of a run, when
+# colours are known, it is begun from sixteen random cells and from the present parts, and the likeliest
 # mixture is kept (`igc/mixture.py`). Left, this run's parts before the first step, over the whole frame;
 # right, after the last:
 
