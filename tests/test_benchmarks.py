@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import card, landing, pictures, step, time_to_quality, train
+from benchmarks import card, landing, pictures, step, time_to_quality, train, upside_down
 from igc import IGCNet, ModelConfig
 from igc.data import SyntheticFaces
 from igc.raster import rasterize
@@ -111,3 +111,31 @@ def test_a_run_is_looked_at_while_it_trains(tmp_path, monkeypatch, capsys):
     record = json.loads((tmp_path / "record.json").read_text())
     assert [row["step"] for row in record["looks"]] == [1, 2] and len(record["seconds_until"]) == 2
     assert all(set(time_to_quality.SHOWN) < set(row) for row in record["looks"])
+
+
+def test_faces_are_learned_upright_and_upside_down(tmp_path, monkeypatch, capsys):
+    """With the same weights and order, the cells turned; and not again."""
+    starts = []
+
+    class Seen(upside_down.Training):
+        def run(self, stop):
+            starts.append((self.model.layout.logits.clone(), self.model.vote.weight.clone(), next(self.feed.batches(0))))
+            super().run(stop)
+
+    monkeypatch.setattr(upside_down, "Training", Seen)
+    monkeypatch.setattr(upside_down, "ModelConfig", partial(ModelConfig, **TINY))
+    upside_down.ModelConfig.size = 32
+    for name, value in {"IMAGES": 16, "EPOCHS": 1, "FACES": 24, "SEEDS": (3, 4)}.items():
+        monkeypatch.setattr(upside_down, name, value)
+    monkeypatch.setattr(upside_down, "SyntheticFaces", partial(SyntheticFaces, size=32))
+    monkeypatch.setattr(upside_down, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr("sys.argv", ["command", "--out", str(tmp_path / "records")])
+    upside_down.main()
+    upside_down.main()
+    (cells, weight, images), (turned, same, around) = starts[:2]
+    assert len(starts) == 4 and torch.equal(weight, same)
+    assert torch.equal(turned, cells.flip(-2)) and not torch.equal(turned, cells)
+    torch.testing.assert_close(images, around.flip(-1, -2), atol=0.01, rtol=0)
+    rows = [json.loads(path.read_text()) for path in (tmp_path / "records").iterdir()]
+    apart = [row["figures"]["nmi"] * (1 if row["way"] == "upright" else -1) for row in rows]
+    assert len(rows) == 4 and f"{sum(apart) / 2:+.3f}" in capsys.readouterr().out
