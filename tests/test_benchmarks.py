@@ -119,7 +119,8 @@ def test_faces_are_learned_upright_and_upside_down(tmp_path, monkeypatch, capsys
 
     class Seen(upside_down.Training):
         def run(self, stop):
-            starts.append((self.model.layout.logits.clone(), self.model.vote.weight.clone(), next(self.feed.batches(0))))
+            layout, vote = self.model.layout.logits.clone(), self.model.vote.weight.clone()
+            starts.append((layout, vote, next(self.feed.batches(0))))
             super().run(stop)
 
     monkeypatch.setattr(upside_down, "Training", Seen)
