@@ -52,6 +52,9 @@ BACK = 0.6
 """Where the back of a head starts, in units of the depth range; a head starts by turning about its middle,
 which lies half as far behind the face (ours)."""
 
+DOUBT = (-0.5, 1.0)
+"""Logarithms of how much smaller and larger a place's expected error may be than the picture's (ours)."""
+
 OUTLINE = 7.0
 """What a departure of the outline counts, where one of the surface by its range counts 1 (ours)."""
 
@@ -191,9 +194,12 @@ class IGCNet(nn.Module):
         return upsample(support, self.config.size), own
 
     def expected_error(self, features: Tensor) -> Tensor:
-        """Scale of the residual (B, 2, S, S), straight and mirrored: above 0.1."""
-        logarithm = self.to_confidence(features.detach()) + self.usual_error
-        return 0.1 + 0.15 * (4 * upsample(logarithm, self.config.size)).clamp(-4, 2.5).exp()
+        """Scale of the residual (B, 2, S, S), straight and mirrored: above 0.01. In no place it is much smaller
+        or larger than over the whole picture, or a network would hear of smooth skin alone, and give up eyes and
+        noses."""
+        local = 4 * upsample(self.to_confidence(features.detach()) + self.usual_error, self.config.size)
+        whole = local.mean(dim=(2, 3), keepdim=True)
+        return 0.01 + 0.15 * (whole + (local - whole).clamp(*DOUBT)).clamp(-4, 2.5).exp()
 
     def points(self, depth: Tensor, shift: Tensor) -> Tensor:
         """Canonical points (B, S, S, 3) of a depth map (B, S, S) whose points are moved by `shift`."""
