@@ -194,9 +194,9 @@ class IGCNet(nn.Module):
         return upsample(support, self.config.size), own
 
     def expected_error(self, features: Tensor) -> Tensor:
-        """Scale of the residual (B, 2, S, S), straight and mirrored: above 0.01. In no place it is much smaller
-        or larger than over the whole picture, or a network would hear of smooth skin alone, and give up eyes and
-        noses."""
+        """Scale of the residual (B, 2, S, S), straight and mirrored: above 0.01. In no place it is much
+        smaller or larger than over the whole picture, or a network would hear of smooth skin alone, and give
+        up eyes and noses."""
         local = 4 * upsample(self.to_confidence(features.detach()) + self.usual_error, self.config.size)
         whole = local.mean(dim=(2, 3), keepdim=True)
         return 0.01 + 0.15 * (whole + (local - whole).clamp(*DOUBT)).clamp(-4, 2.5).exp()
