@@ -41,7 +41,6 @@ VARIANTS: dict[str, tuple[int, dict, dict]] = {
     "no deformation": (1, {}, {"deformation": 0.0}),
     "no silhouette": (1, {}, {"silhouette": 0.0}),
     "no fill": (1, {}, {"fill": 0.0}),
-    "no common shape": (1, {}, {"common_shape": 0.0}),
     "no pose votes": (1, {"pose_votes": False}, {}),
     "heads without sides": (1, {"closed": False}, {}),
     "4 parts": (1, {"parts": 4}, {}),

@@ -248,10 +248,10 @@ views3d.face_view(model, explained, 0)
 # together. The effect is small. It shows most at the outline, and whatever else can explain a change of the
 # outline hides it. The first three things below take such excuses away.
 #
-# **One shape for everybody, at first.** A narrower outline can mean a turned head or a narrower one. While
-# all faces must share one shape, only a turn can explain it; this {term}`common shape` lasts for the first
-# part of a run. Afterwards each face may depart from it, at a price. Without this the shapes of single
-# faces explain what turns should explain.
+# **Nearly one shape for everybody.** A narrower outline can mean a turned head or a narrower one. If every
+# face may have any shape, the shapes of single faces explain what turns should explain. So each may depart
+# from the mean face at a price only (`deformation`), and a turn is the cheaper explanation. And how deep the
+# mean face is, is one number, which learns no faster than the turns do.
 #
 # **An outline of its own.** Where a face ends must not be a matter of its depth. When a part could only
 # vanish by receding behind a backdrop, every face had to be as deep at its rim as that backdrop: too much
@@ -448,12 +448,12 @@ print("\n".join(f"{mark} after {seconds:.0f} s" for mark, seconds in marks["seco
 # ````{dropdown} Solution
 # ```
 # python -m igc.train --data synthetic --out runs/usual
-# python -m igc.train --data synthetic --common-shape 0 --out runs/free
+# python -m igc.train --data synthetic --closed false --out runs/free
 # python -m igc.evaluate runs/usual
 # python -m igc.evaluate runs/free
 # ```
 #
-# In place of `--common-shape 0`: `--closed false`, `--smooth 0`, `--mirror 0` or `--outlines false`. Read
+# In place of `--closed false`: `--deformation 0`, `--smooth 0`, `--mirror 0` or `--outlines false`. Read
 # `relief_ratio` and `yaw_slope` side by side; if one rises while the other falls, you see the valley. Then
 # repeat both runs with `--seed 1`. A difference between settings that is no larger than the one between seeds
 # (the {term}`spread`) says nothing.

@@ -153,7 +153,6 @@ class TrainConfig(Config):
     picture_epochs: int = setting(5, 1, 10**6, about="epochs between pictures of what the model sees")
     memory: float = setting(2.0, 0.0, 1000.0, about="GiB of images kept in memory; more is read from disk")
     warmup: int = setting(100, 0, 10**6, about="steps over which the learning rate rises")
-    common_shape: float = setting(0.2, 0.0, 0.45, about="share of the run in which all faces share one shape")
     mirror: float = setting(0.5, 0.0, 10.0, about="weight of the mirrored reconstruction")
     confidence: bool = setting(True, about="weigh residuals by a predicted scale (Unsup3D)")
     gradient: float = setting(0.5, 0.0, 10.0, about="weight of image gradients in the photometric term")

@@ -91,7 +91,7 @@ def load(described: dict, tensors: dict[str, Tensor]) -> FormerNet:
     settings = {name: value for name, value in described.items() if name != "start"}
     model = FormerNet(ModelConfig.from_dict(settings))
     missing, unexpected = model.load_state_dict(tensors, strict=False)
-    new = {name for name in missing if not name.startswith(("centred.", "upright.", "freedom"))}
+    new = {name for name in missing if not name.startswith(("centred.", "upright."))}
     if new or unexpected:
         raise RuntimeError(f"its tensors are not those of format 6: {sorted(new) or unexpected}")
     return model

@@ -109,9 +109,6 @@ class IGCNet(nn.Module):
         self.pivot = Pivot(0.5 * config.depth_range * math.tanh(BACK) if self.closed else 0.0)
         self.to_confidence = nn.Conv2d(2 * config.width, 2, 3, padding=1)
         self.usual_error = nn.Parameter(torch.zeros(2, config.size // 4, config.size // 4))
-        self.register_buffer("freedom", torch.ones(()))
-        """How far a face may depart from the mean face in its shape and in the fine detail of its albedo;
-        training raises it from 0 to 1."""
         self.precision = "float32"
         """Of the networks; geometry and rendering are float32 always."""
 
@@ -153,17 +150,15 @@ class IGCNet(nn.Module):
         """Capsule codes (B, M, C) to the maps of the parts."""
         size, fine, config = self.config.size, self.config.size // 2, self.config
         logits, share = self.layout(size), self.layout(fine).softmax(dim=0)
-        departure = self.freedom * blend(share, self._run(self.depth_decoder, shape_code))
+        departure = blend(share, self._run(self.depth_decoder, shape_code))
         surface = self.mean_surface() + departure
         if config.symmetric_shape:
             surface = 0.5 * (surface + surface.flip(-1))
         surface = surface - middle(surface).mean(dim=(-1, -2), keepdim=True)
         depth = 1 + config.depth_range * upsample(surface, size).tanh()
-        detail = self.common_detail + self.freedom * blend(
-            share[:, None], self._run(self.detail_decoder, albedo_code)
-        )
+        detail = self.common_detail + blend(share[:, None], self._run(self.detail_decoder, albedo_code))
         tint = self.common_tint + self._run(self.albedo_decoder, albedo_code)
-        place = self.freedom * places(self._run(self.place_decoder, shape_code))
+        place = places(self._run(self.place_decoder, shape_code))
         return Decoded(
             depth + behind_nearest(logits) / config.sharpness,
             (upsample(tint, size) + upsample(detail, size)).sigmoid(),
@@ -187,7 +182,7 @@ class IGCNet(nn.Module):
         S/4); None where there is no background."""
         if self.config.background == "none":
             return None, None
-        own = self.freedom * self._run(self.support_decoder, shape_code).mean(dim=1, keepdim=True)
+        own = self._run(self.support_decoder, shape_code).mean(dim=1, keepdim=True)
         support = self.common_support + OUTLINE * own
         if self.config.symmetric_shape:
             support = 0.5 * (support + support.flip(-1))

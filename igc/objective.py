@@ -69,11 +69,11 @@ def objective(model: IGCNet, out: Output, target: Tensor, config: TrainConfig) -
 
 
 def filled(model: IGCNet, out: Output, cue: Tensor) -> Tensor:
-    """The term of that name, as far as faces may differ yet: one outline for all is drawn too wide by it."""
+    """The term of that name."""
     seen = at_points(model, out, cue)
     cue = seen.maps[:, 0].masked_fill(seen.outside, torch.nan)
     inside = 1 - out.soft_visibility[:, -1]
-    return model.freedom * losses.fill_foreground(inside, cue, seen.covered.clamp(0, 1), seen.hidden)
+    return losses.fill_foreground(inside, cue, seen.covered.clamp(0, 1), seen.hidden)
 
 
 @torch.no_grad()

@@ -27,7 +27,7 @@ from igc.parent import load_parent
 from igc.raster import Unusable
 from igc.records import Events, progress_bar, save_picture
 from igc.runs import Progress, describe_run, load_state, pack, save_best, save_state, unpack
-from igc.schedule import freedom, set_learning_rate
+from igc.schedule import set_learning_rate
 from igc.watch import PATIENCE, Stop, Watch
 
 Preview = Callable[[IGCNet, int], object]
@@ -152,8 +152,6 @@ class Training:
         """One step of the optimiser (or a share of one, with `accumulate`); returns the loss."""
         done, total = self.place()
         set_learning_rate(self.optimiser, self.config, done, total, 0.5 ** len(self.progress.setbacks))
-        common = 0 if "init" in self.settings else self.config.common_shape  # a parent's faces differ already
-        self.model.freedom.fill_(freedom(done / total, common))
         if done in [math.ceil(share * total) for share in SEARCHES]:
             self.model.layout.search(self.config.seed)
         with self.accelerator.accumulate(self.objective):
@@ -192,7 +190,7 @@ class Training:
         progress.history.append(row)
         progress.epoch, progress.step, progress.seconds = progress.epoch + 1, 0, 0.0
         self.sums = {}
-        best = self.model.freedom == 1 and means["loss"] < progress.best
+        best = means["loss"] < progress.best
         if best:
             progress.best = means["loss"]
             if self.accelerator.is_main_process:

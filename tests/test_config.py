@@ -14,7 +14,7 @@ from igc.data import SyntheticFaces
 from igc.errors import UserError
 from igc.geometry import transform
 from igc.objective import objective
-from igc.schedule import freedom, set_learning_rate
+from igc.schedule import set_learning_rate
 from igc.train import fit
 
 KINDS = (ModelConfig, TrainConfig)
@@ -294,11 +294,3 @@ def test_the_learning_rate_rises_over_the_warmup_and_then_falls():
     assert slow[0] < 0.001 < 0.0099 < at_once[0] <= 0.01
     assert slow.index(max(slow)) in (48, 49, 50) and slow[60:] == at_once[60:]
     assert at_once == sorted(at_once, reverse=True) and 0 < at_once[-1] < 0.001
-
-
-def test_faces_may_differ_before_a_run_ends_whatever_the_setting():
-    for common in (0.0, 0.1, TrainConfig.common_shape, 0.45):
-        course = [freedom(progress / 100, common) for progress in range(101)]
-        assert course == sorted(course) and course[-1] == 1 and course[90] == 1
-        assert course[int(100 * common)] == (common == 0)
-        assert common == 0 or freedom(1.5 * common, common) == pytest.approx(0.5)

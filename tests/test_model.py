@@ -324,30 +324,14 @@ def test_parts_keep_their_borders_whatever_the_shape_of_a_face(model, out, image
     assert (winner == winner[:1]).float().mean() > 0.98 and len(winner.unique()) == M
 
 
-@KINDS
-def test_without_freedom_all_faces_have_the_same_shape(background, images):
-    model, found = untrained(background), {}
-    for freedom in (0.0, 1.0):
-        model.freedom.fill_(freedom)
-        out = model(images)
-        found[freedom] = {"depth": out.parts.depth, "shift": out.shift, "departure": out.departure}
-        if background == "border":
-            found[freedom] |= {"support": out.support, "own_support": out.own_support}
-    for name in found[0]:
-        same, own = found[0][name], found[1][name]
-        torch.testing.assert_close(same[0], same[1], msg=name)
-        assert not torch.allclose(own[0], own[1]), name
-
-
-def test_freedom_is_kept_and_goes_into_the_average(model):
+def test_what_is_no_weight_is_kept_and_goes_into_the_average(model):
     model = copy.deepcopy(model)
     average = average_of(model, 0.99)
-    model.freedom.fill_(0.25)
     model.layout.logits.fill_(7.0)
     for _ in range(2):
         average.update_parameters(model)
     for state in (model.state_dict(), average.module.state_dict()):
-        assert state["freedom"] == 0.25 and (state["layout.logits"] == 7).all()
+        assert (state["layout.logits"] == 7).all()
 
 
 def test_parts_are_where_the_layout_says(model, out):
@@ -361,7 +345,8 @@ def test_parts_are_where_the_layout_says(model, out):
 def test_the_surface_does_not_know_where_borders_run(model, images, out):
     """But for the blends of what parts say, which are switched off here."""
     fixed = copy.deepcopy(model)
-    fixed.freedom.zero_()
+    for decoder in (fixed.depth_decoder, fixed.place_decoder):
+        decoder.output.weight.data.zero_()
     with torch.no_grad():
         depth = fixed(images).depth
         fixed.layout.logits.copy_(0.3 * fixed.layout.logits.roll(3, dims=1))

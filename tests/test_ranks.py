@@ -19,7 +19,7 @@ from igc.errors import UserError
 from peers.concentration import keep_alive
 
 TINY = ModelConfig(size=32, width=8, channels=12)
-TOGETHER = {"epochs": 4, "batch_size": 16, "learning_rate": 1e-3, "common_shape": 0.2, "contrast": 0.1}
+TOGETHER = {"epochs": 4, "batch_size": 16, "learning_rate": 1e-3, "contrast": 0.1}
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs gloo")
 

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from igc import IGCNet, ModelConfig, TrainConfig, fit, schedule, train, training
+from igc import IGCNet, ModelConfig, TrainConfig, fit, train, training
 from igc.data import ImageFolder, SyntheticFaces, read_images
 from igc.errors import UserError
 from igc.mixture import Mixture
@@ -202,14 +202,6 @@ def test_images_are_read_as_bytes(faces):
     assert images.shape == (64, 3, 32, 32) and images.dtype == torch.uint8
     wanted = faces.batch(range(48, 56))["image"]
     assert ((images[48:56].float() / 255 - wanted).abs() <= 0.5 / 255 + 1e-6).all()
-
-
-@pytest.mark.parametrize(
-    ("progress", "common", "wanted"),
-    [(0, 0, 1), (0, 0.25, 0), (0.25, 0.25, 0), (0.375, 0.25, 0.5), (1, 0.25, 1)],
-)
-def test_shapes_become_individual_after_a_while(progress, common, wanted):
-    assert schedule.freedom(progress, common) == pytest.approx(wanted)
 
 
 def photographs(folder, count=20):
