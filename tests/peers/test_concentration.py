@@ -1,6 +1,7 @@
 """The price on small parts, which keeps every part of the concentration peer alive."""
 
 import torch
+from torch.autograd import gradcheck
 
 from peers.concentration import keep_alive
 
@@ -27,3 +28,14 @@ def test_the_order_of_the_parts_does_not_matter():
     parts = torch.randn(3, 5, 16, 16).softmax(dim=1) * UNFAIR
     turned = parts[:, [3, 1, 0, 2, 4]]
     torch.testing.assert_close(keep_alive(parts), keep_alive(turned), rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_are_those_of_finite_differences():
+    parts = torch.rand(2, 4, 5, 5, dtype=torch.float64) * torch.tensor([0.02, 1, 1, 1])[:, None, None]
+    assert gradcheck(keep_alive, (parts.requires_grad_(),))
+
+
+def test_it_is_the_same_in_two_resolutions():
+    coarse = torch.randn(3, 5, 16, 16).softmax(dim=1) * UNFAIR
+    fine = torch.nn.functional.interpolate(coarse, scale_factor=2)
+    torch.testing.assert_close(keep_alive(fine), keep_alive(coarse))
