@@ -55,20 +55,29 @@ class Upright(nn.Module):
         pull = 0.0
         if self.training and torch.is_grad_enabled():
             yaw, roll = votes[..., 1].mean(dim=1).detach(), votes[..., 2].mean(dim=1)
-            found = ranks.mean(torch.stack(((yaw * roll).mean(), yaw.square().mean())))
+            found = ranks.mean(moments(yaw, roll))
             self.steps += 1
             self.moments.lerp_(found.detach(), (1 / self.steps).clamp(min=RATE))
-            own = found[0] / found[1].clamp(min=1e-6)
+            own = slope(found)
             pull = (own - own.detach()) * yaw[:, None]
-        share = self.moments[0] / self.moments[1].clamp(min=1e-6)
+        share = slope(self.moments)
         roll = votes[..., 2] - share * votes[..., 1].detach() - pull
         return torch.cat((votes[..., :2], roll[..., None], votes[..., 3:]), dim=-1)
 
     @torch.no_grad()
     def measure(self, votes: Tensor) -> None:
         """Sets the moments to those of all these centred votes (N, M, 6)."""
-        yaw, roll = votes[..., 1:3].mean(dim=1).unbind(-1)
-        self.moments.copy_(torch.stack(((yaw * roll).mean(), yaw.square().mean())))
+        self.moments.copy_(moments(*votes[..., 1:3].mean(dim=1).unbind(-1)))
+
+
+def moments(yaw: Tensor, roll: Tensor) -> Tensor:
+    """(2,): the means of yaw times roll, and of yaw squared, of centred votes (B,)."""
+    return torch.stack(((yaw * roll).mean(), yaw.square().mean()))
+
+
+def slope(moments: Tensor) -> Tensor:
+    """How much of yaw there is in roll; 0 before anything was seen."""
+    return moments[0] / moments[1].clamp(min=1e-6)
 
 
 class Pivot(nn.Module):
